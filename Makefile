@@ -1,0 +1,35 @@
+# Every module has a go.mod of its own: what a user of the library never needs stays out of the root's.
+MODULES := . examples internal/bench
+TOOLS   := $(CURDIR)/bin
+LINT    := $(TOOLS)/golangci-lint
+FUZZ    ?= 20000x
+
+.PHONY: check build lint test fuzz drill bench
+
+# All tests: what decides whether a change lands.
+check: build lint test fuzz drill
+
+build:
+	@set -e; for m in $(MODULES); do echo "== build $$m"; go -C $$m build ./...; go -C $$m mod tidy -diff; done
+
+$(LINT): internal/tools/go.mod
+	go -C internal/tools build -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: $(LINT)
+	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(LINT) run -c $(CURDIR)/.golangci.yml ./...); done
+
+test:
+	@set -e; for m in $(MODULES); do echo "== test $$m"; go -C $$m test -race ./...; done
+
+# Every fuzzer for a bounded number of inputs; `make fuzz FUZZ=10m` for a long run.
+fuzz:
+	@mkdir -p bin; set -e; for f in $$(grep -rl '^func Fuzz' --include='*_test.go' --exclude-dir=examples --exclude-dir=bench .); do \
+	  for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$f); do \
+	    echo "== fuzz $$n"; go test ./$$(dirname $$f) -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZ) >bin/fuzz.log 2>&1 || { cat bin/fuzz.log; exit 1; }; \
+	  done; done
+
+drill:
+	go -C examples run ./voice -drill
+
+bench:
+	go -C internal/bench run ./cmd/ratios
