@@ -1,0 +1,137 @@
+package breaker
+
+import (
+	"container/list"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"strings"
+	"sync"
+
+	"github.com/prusik-go/prusik/internal/check"
+)
+
+// GroupConfig is the configuration of a [Group]. The zero value works.
+type GroupConfig struct {
+	// Breaker is the configuration of every breaker in the group.
+	Breaker Config
+	// Max is the most keys that have a breaker of their own. 0 means 1000: far more hosts than a program calls, and
+	// still a tolerable number of time series. 1 to 100,000.
+	Max int
+}
+
+// Group keeps one breaker per key, say per host, so that one that is down does not close the way to the others. Make it
+// with [NewGroup]. It may be used from several goroutines.
+//
+// It is bounded. When it is full, a new key takes the place of the closed breaker that was asked for least recently.
+// A breaker that is not closed is never given up: forgetting it would let calls through to what is known to be
+// down. Where there is no closed one, new keys share one more breaker, the overflow, until there is.
+type Group struct {
+	name     string
+	cfg      Config // effective
+	max      int
+	overflow *Breaker
+
+	mu     sync.Mutex
+	byKey  map[string]*list.Element // of *member
+	recent *list.List               // most recently asked for first
+}
+
+type member struct {
+	key     string
+	breaker *Breaker
+}
+
+func of(e *list.Element) *member { return e.Value.(*member) } //nolint:errcheck // recent holds nothing else
+
+// NewGroup returns an empty group. Everything that is wrong with name (see [New]) and cfg is reported at once.
+func NewGroup(name string, cfg GroupConfig) (*Group, error) {
+	faults := check.New("breaker group", name)
+	faults.Name(name)
+	orDefault(&cfg.Max, 1000)
+	check.Range(faults, "Max", cfg.Max, 1, 100_000)
+	effective := cfg.Breaker.effective(faults)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return &Group{
+		name: name, cfg: effective, max: cfg.Max,
+		overflow: newBreaker(name+"/*", effective),
+		byKey:    make(map[string]*list.Element), recent: list.New(),
+	}, nil
+}
+
+// Get returns the breaker of key, and makes it where there is none. Its name is the group's, a slash and the key; a key
+// that is longer than 64 bytes or holds more than letters, digits and ".", "_", "-", ":" is cut and cleaned there, and a
+// hash is added. The overflow's name ends in "/*".
+//
+// Ask for every call anew: a breaker that lost its place in the group lives on with who kept it, but the next Get
+// returns another. A hit allocates nothing. A miss in a full group looks for a closed breaker, past those in the way
+// that are not.
+func (g *Group) Get(key string) *Breaker {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e, ok := g.byKey[key]; ok {
+		g.recent.MoveToFront(e)
+		return of(e).breaker
+	}
+	if len(g.byKey) >= g.max && !g.evict() {
+		return g.overflow
+	}
+	m := &member{key: strings.Clone(key), breaker: newBreaker(g.name+"/"+label(key), g.cfg)}
+	g.byKey[m.key] = g.recent.PushFront(m)
+	return m.breaker
+}
+
+// evict removes the closed breaker that was asked for least recently, and reports whether there was one.
+func (g *Group) evict() bool {
+	for e := g.recent.Back(); e != nil; e = e.Prev() {
+		if m := of(e); m.breaker.State() == Closed {
+			g.recent.Remove(e)
+			delete(g.byKey, m.key)
+			return true
+		}
+	}
+	return false
+}
+
+// Config is the effective configuration of the group's breakers: defaults filled in.
+func (g *Group) Config() Config { return g.cfg }
+
+// All returns the breakers of the group at the time of the call, the most recently asked for first and the overflow
+// last. No lock is held between them.
+func (g *Group) All() iter.Seq[*Breaker] {
+	g.mu.Lock()
+	all := make([]*Breaker, 0, len(g.byKey)+1)
+	for e := g.recent.Front(); e != nil; e = e.Next() {
+		all = append(all, of(e).breaker)
+	}
+	g.mu.Unlock()
+	all = append(all, g.overflow)
+	return func(yield func(*Breaker) bool) {
+		for _, b := range all {
+			if !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// label makes key fit for a metric's label. Different keys get different labels (but for a collision of 32 bits).
+func label(key string) string {
+	const most = 64
+	clean := strings.Map(func(c rune) rune {
+		switch {
+		case c == '.', c == '_', c == '-', c == ':', '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			return c
+		default:
+			return '_'
+		}
+	}, key)
+	if clean == key && len(key) <= most && key != "" {
+		return key
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	return fmt.Sprintf("%s-%08x", clean[:min(len(clean), most-9)], h.Sum32())
+}

@@ -1,0 +1,166 @@
+package breaker
+
+import "time"
+
+// Hooks are callbacks of a [Breaker]; nil ones are skipped and cost nothing.
+//
+// They are called synchronously, in the order in which things happened to the breaker, one at a time, and never under a
+// lock: a hook may call the breaker. Where several goroutines use a breaker, the one that is calling hooks
+// calls those of the others' events too, so a hook may run on the goroutine of another call, and a slow one holds
+// up that call. While a hook blocks, events wait; of more than 1024 waiting ones, those that are not transitions are
+// dropped and counted in [Snapshot.EventsDropped].
+//
+// A panic of a hook passes through the call that runs it. The result or the transition it was told of stands, no probe's
+// place is lost, and the events behind it are delivered first.
+type Hooks struct {
+	// OnTransition is called on every change of state.
+	OnTransition func(TransitionEvent)
+	// OnReject is called for every call that was refused or, in [Shadow], would have been.
+	OnReject func(RejectEvent)
+	// OnOutcome is called for every result, except in [DisabledState]. Setting it costs two clock readings and a
+	// lock a call.
+	OnOutcome func(OutcomeEvent)
+}
+
+// TransitionEvent reports a change of state.
+type TransitionEvent struct {
+	// Name is the breaker's name.
+	Name     string
+	From, To State
+	Reason   Reason
+	// At is when it happened.
+	At time.Time
+	// OpenFor is how long calls are refused, jitter included, where To is [Open]. Otherwise zero.
+	OpenFor time.Duration
+	// Opens is how often in succession the breaker has opened without closing in between.
+	Opens int
+	// Shadow is true where the breaker refuses nothing.
+	Shadow bool
+}
+
+// RejectEvent reports a refused call.
+type RejectEvent struct {
+	// Name is the breaker's name.
+	Name string
+	// State is the state that refused.
+	State State
+	// RetryAfter is what [Breaker.TryAcquire] returns, or would have returned if enabled.
+	RetryAfter time.Duration
+	// Shadow is true where the call would have been refused and was let through.
+	Shadow bool
+}
+
+// OutcomeEvent reports the result of a call.
+type OutcomeEvent struct {
+	// Name is the breaker's name.
+	Name string
+	// Outcome is the outcome as it counts.
+	Outcome Outcome
+	// Slow is true where a success took [Config.SlowCall] or longer; Outcome is [Failure] then.
+	Slow bool
+	// Duration is the time from the permit to the result, or what [Permit.DoneIn] was told.
+	Duration time.Duration
+	// Late is true where the result was dropped: the state has changed since, or the probe's lease had run out.
+	Late bool
+	// Shadow is true where the call would have been refused if enabled; its result is not counted.
+	Shadow bool
+}
+
+// Reason says why a state changed. It is fit for a metric's label.
+type Reason string
+
+// The reasons. The set is closed.
+const (
+	ReasonThreshold   Reason = "threshold"    // closed to open: the window holds too many failures
+	ReasonReady       Reason = "ready"        // open to half-open: the time is over and a call came
+	ReasonProbeFailed Reason = "probe_failed" // half-open to open
+	ReasonRecovered   Reason = "recovered"    // half-open to closed: enough probes succeeded
+	ReasonForced      Reason = "forced"       // by ForceOpen
+	ReasonDisabled    Reason = "disabled"     // by Disable
+	ReasonReset       Reason = "reset"        // by Reset
+)
+
+// event is one of the three, by which of the names is set.
+type event struct {
+	transition TransitionEvent
+	reject     RejectEvent
+	outcome    OutcomeEvent
+}
+
+func (h *Hooks) call(e *event) {
+	switch {
+	case e.transition.Name != "":
+		h.OnTransition(e.transition)
+	case e.reject.Name != "":
+		h.OnReject(e.reject)
+	default:
+		h.OnOutcome(e.outcome)
+	}
+}
+
+// maxWaiting bounds the memory a blocked hook can cost: some 300 bytes an event.
+const maxWaiting = 1024
+
+// queue holds events in order, under the breaker's lock, until one goroutine at a time delivers them without it.
+type queue struct {
+	events     []event
+	head       int // of the next event to deliver
+	delivering bool
+	dropped    uint64
+}
+
+func (q *queue) len() int { return len(q.events) - q.head }
+
+func (q *queue) push(e event) {
+	if q.len() >= maxWaiting && e.transition.Name == "" {
+		q.dropped++
+		return
+	}
+	if len(q.events) == cap(q.events) && q.head > len(q.events)/2 {
+		q.events = append(q.events[:0], q.events[q.head:]...)
+		q.head = 0
+	}
+	q.events = append(q.events, e)
+}
+
+func (q *queue) pop() (e event, ok bool) {
+	if q.len() == 0 {
+		q.events, q.head = q.events[:0], 0
+		return event{}, false
+	}
+	e = q.events[q.head]
+	q.head++
+	return e, true
+}
+
+// unlock releases the breaker's lock and delivers what is waiting, unless another goroutine, or a hook further up
+// on this one, is doing so: then it will deliver ours.
+func (b *Breaker) unlock() {
+	if b.queue.delivering || b.queue.len() == 0 {
+		b.mu.Unlock()
+		return
+	}
+	b.queue.delivering = true
+	b.mu.Unlock()
+	b.deliver()
+}
+
+func (b *Breaker) deliver() {
+	done := false
+	defer func() {
+		if !done { // a hook panicked, or called runtime.Goexit: the events behind it still have to be delivered
+			b.deliver()
+		}
+	}()
+	for {
+		b.mu.Lock()
+		e, ok := b.queue.pop()
+		b.queue.delivering = ok
+		b.mu.Unlock()
+		if !ok {
+			done = true
+			return
+		}
+		b.cfg.Hooks.call(&e)
+	}
+}
