@@ -1,0 +1,461 @@
+package httpx
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/correlation"
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/capture"
+	"github.com/prusik-go/prusik/httpx/internal/expiry"
+	"github.com/prusik-go/prusik/httpx/internal/replay"
+	"github.com/prusik-go/prusik/httpx/internal/stream"
+	"github.com/prusik-go/prusik/httpx/internal/wait"
+)
+
+// call is one logical call: what it holds, and what its last attempt ended with. It is used by one goroutine at a time,
+// and after its answer by the one that ends the body.
+type call struct {
+	t       *Transport
+	req     *http.Request   // the caller's, never changed
+	ctx     context.Context //nolint:containedctx // a call is the scope of its context
+	observe func(Event)     // the context's observer, or nil
+	id      string
+	key     string // idempotency key of ours, or ""
+	safe    bool   // idempotent by method or key: an attempt of unknown delivery may be sent again
+
+	start    time.Time // zero until it matters, see begin
+	deadline time.Time // the earlier of the total timeout and the context's; zero: none
+
+	// What is taken and must be given back.
+	br         *breaker.Breaker
+	permit     breaker.Permit
+	permitHeld bool
+	counted    bool // in flight
+	place      bool // in the queue of the bulkhead, where it has one
+	token      bool // of the retry budget, for a retry that is not sent yet
+	nextReady  bool // next is the body for the next attempt
+	next       io.ReadCloser
+
+	n       int           // attempts sent
+	waited  time.Duration // before the current attempt
+	history []errors.Attempt
+	unknown bool // an attempt may have been processed
+
+	last result
+	stop errors.Stop
+	wait time.Duration // until a new call is worthwhile, where known
+	// refusal is why nothing more was sent, where that is not in last.
+	refusal error
+	kind    errors.Kind // of the refusal
+
+	body     replay.Body
+	clock    *expiry.Expiry
+	first    expiry.Expiry // the first attempt's clock, in place
+	out      *http.Request // what the last attempt sent
+	stream   stream.Body
+	captured capture.Body // the last answer's, where it is not on the wire
+	idSlot   [1]string
+	done     bool // RoundTrip has returned, or is about to
+	ended    time.Duration
+}
+
+// begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens:
+// a refusal by an open breaker is to cost less than the error it returns.
+func (c *call) begin(t *Transport, req *http.Request) {
+	c.t, c.req, c.ctx = t, req, req.Context()
+	c.observe = observerOf(c.ctx)
+	c.body.Init(req, t.cfg.MaxBodyBuffer)
+	if t.cfg.Limiter != nil || t.cfg.BulkheadWait > 0 || c.heard() {
+		c.startClock()
+	}
+}
+
+func (c *call) startClock() {
+	c.start = time.Now()
+	if total := c.t.cfg.TotalTimeout; total > 0 {
+		c.deadline = c.start.Add(total)
+	}
+	if d, ok := c.ctx.Deadline(); ok && (c.deadline.IsZero() || d.Before(c.deadline)) {
+		c.deadline = d
+	}
+}
+
+func (c *call) killSwitch() bool {
+	if off := c.t.cfg.KillSwitch; off != nil && off() {
+		return c.refused(errors.StopPermanent, errors.FeatureDisabled, errKillSwitch, 0)
+	}
+	return true
+}
+
+// bulkhead takes the call's place. Where nobody waits for one, the count of calls in flight is all it needs.
+func (c *call) bulkhead() bool {
+	c.counted = true
+	n, cfg := c.t.inFlight.Add(1), &c.t.cfg
+	switch {
+	case cfg.MaxConcurrent <= 0:
+		return true
+	case c.t.queue == nil:
+		if n > int64(cfg.MaxConcurrent) {
+			return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
+		}
+		return true
+	}
+	if err := c.t.queue.AcquirePermitWithMaxWait(c.ctx, cfg.BulkheadWait); err != nil {
+		if c.ctx.Err() != nil {
+			return c.callerGone()
+		}
+		return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
+	}
+	c.place = true
+	return true
+}
+
+// leave gives the place back.
+func (c *call) leave() {
+	if c.counted {
+		c.counted = false
+		c.t.inFlight.Add(-1)
+	}
+	if c.place {
+		c.place = false
+		c.t.queue.ReleasePermit()
+	}
+}
+
+func (c *call) limiter() bool {
+	if c.ctx.Err() != nil {
+		return c.callerGone()
+	}
+	l := c.t.cfg.Limiter
+	if l == nil {
+		return true
+	}
+	err := l.Acquire(c.ctx, c.deadline)
+	if err == nil {
+		return true
+	}
+	if c.ctx.Err() != nil {
+		return c.callerGone()
+	}
+	after, _ := errors.RetryAfter(err)
+	return c.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
+}
+
+func (c *call) breaker() bool {
+	c.br = c.t.breaker
+	if c.br == nil {
+		c.br = c.t.hosts.Get(c.req.URL.Host)
+	}
+	permit, after, ok := c.br.TryAcquire()
+	if !ok {
+		if l := c.t.cfg.Limiter; l != nil {
+			l.Refund()
+		}
+		return c.refused(errors.StopBreakerOpen, errors.CircuitOpen, nil, after)
+	}
+	c.permit, c.permitHeld = permit, true
+	return true
+}
+
+// callerGone is the refusal of a context that is done.
+func (c *call) callerGone() bool {
+	cause := context.Cause(c.ctx)
+	if c.ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
+		return c.refused(errors.StopDeadline, errors.Unavailable, cause, 0)
+	}
+	return c.refused(errors.StopCanceled, errors.Canceled, cause, 0)
+}
+
+func (c *call) refused(stop errors.Stop, kind errors.Kind, cause error, after time.Duration) bool {
+	c.stop, c.kind, c.refusal, c.wait = stop, kind, cause, after
+	return false
+}
+
+// toHeap is where a call stops being free: something will be sent.
+func (c *call) toHeap() *call {
+	h := &call{
+		t: c.t, req: c.req, ctx: c.ctx, observe: c.observe, start: c.start, deadline: c.deadline, br: c.br, permit: c.permit,
+		permitHeld: c.permitHeld, place: c.place, counted: c.counted, body: c.body,
+	}
+	if h.start.IsZero() {
+		h.startClock()
+	}
+	h.correlate()
+	h.safe = h.repeatable()
+	return h
+}
+
+// correlate finds the call's id: the caller's header, the context's, or a new one.
+func (c *call) correlate() {
+	if c.id = c.knownID(); c.id == "" {
+		c.id = correlation.NewID()
+	}
+}
+
+func (c *call) knownID() string {
+	if v := c.req.Header[headerCorrelationID]; len(v) == 1 && correlation.Valid(v[0]) {
+		return v[0]
+	}
+	id, _ := correlation.ID(c.ctx)
+	return id
+}
+
+// repeatable says whether an attempt that may have been processed can be sent again, and makes an idempotency key where
+// the vendor takes one and the request needs it.
+func (c *call) repeatable() bool {
+	switch c.req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true // idempotent by RFC 9110, section 9.2.2
+	}
+	p := &c.t.cfg.Profile
+	if p.HonoursKey != nil && !p.HonoursKey(c.req) {
+		return false
+	}
+	if c.req.Header.Get(cmp.Or(p.IdempotencyHeader, headerIdempotencyKey)) != "" {
+		return true
+	}
+	if p.IdempotencyHeader == "" {
+		return false
+	}
+	c.key = correlation.NewID()
+	return true
+}
+
+// attempt sends the call once and judges what came of it.
+func (c *call) attempt() {
+	c.n++
+	c.token = false // spent
+	began := c.start
+	if c.n > 1 {
+		began = time.Now()
+	}
+	out, conn := c.outgoing(c.toHeaders(began))
+	if c.heard() {
+		c.emit(Event{Status: StatusAttempt, Attempt: c.n})
+	}
+	resp, err := c.t.base.RoundTrip(out)
+	c.last = c.judge(resp, err, conn)
+	c.settle(began)
+}
+
+// toHeaders is how long the attempt may take to its headers: the attempt's limit, or what is left of the call's.
+func (c *call) toHeaders(now time.Time) time.Duration {
+	limit, total := c.t.cfg.AttemptTimeout, c.t.cfg.TotalTimeout
+	if total <= 0 {
+		return limit
+	}
+	left := max(total-now.Sub(c.start), 1)
+	if limit <= 0 {
+		return left
+	}
+	return min(limit, left)
+}
+
+// outgoing is the attempt's own request, under a clock that ends it after toHeaders. Where time did not run out on the
+// attempt before, its context and its request serve again: its response is off the wire, nothing of it goes on.
+func (c *call) outgoing(toHeaders time.Duration) (*http.Request, *connProbe) {
+	body := c.next
+	if !c.nextReady {
+		body, _ = c.body.Next() // the first body is the caller's own: no error
+	}
+	c.nextReady, c.next = false, nil
+	switch {
+	case c.n == 1:
+		c.clock = &c.first
+	case c.safe && c.clock.Again(toHeaders):
+		if c.body.None() {
+			return c.out, nil
+		}
+		c.out = c.out.WithContext(c.out.Context())
+		c.out.Body = body
+		return c.out, nil
+	default:
+		c.clock.End()
+		c.clock = new(expiry.Expiry)
+	}
+	ctx := c.clock.Start(c.ctx, toHeaders, c.t.cfg.BodyIdleTimeout)
+	var conn *connProbe
+	if !c.safe {
+		conn = new(connProbe)
+		ctx = conn.trace(ctx)
+	}
+	c.out = c.stamp(ctx, body)
+	return c.out, conn
+}
+
+// stamp returns the request to send: a shallow copy with a header map of its own, whose value slices are shared.
+// Nothing is copied where the caller's request says it all already.
+func (c *call) stamp(ctx context.Context, body io.ReadCloser) *http.Request {
+	own := c.req.Header[headerCorrelationID]
+	stamped := len(own) == 1 && own[0] == c.id && c.key == ""
+	if stamped && ctx == c.ctx && c.n == 1 && !c.body.Recorded() {
+		return c.req
+	}
+	out := c.req.WithContext(ctx)
+	out.Body = body
+	if stamped {
+		return out
+	}
+	h := make(http.Header, len(c.req.Header)+2)
+	for k, v := range c.req.Header {
+		h[k] = v
+	}
+	c.idSlot[0] = c.id
+	h[headerCorrelationID] = c.idSlot[:1:1]
+	if c.key != "" {
+		h.Set(c.t.cfg.Profile.IdempotencyHeader, c.key)
+	}
+	out.Header = h
+	return out
+}
+
+// settle gives the attempt's permit back, and records the attempt.
+func (c *call) settle(began time.Time) {
+	r := &c.last
+	slow := c.t.cfg.Breaker.SlowCall
+	failed := r.verdict.Delivery != errors.Delivered
+	if !failed && slow <= 0 && !c.listening() && !r.verdict.Limited && c.t.cfg.Limiter == nil {
+		if !r.streams {
+			c.permit.Done(r.outcome)
+			c.permitHeld = false
+		}
+		return // the usual case on a good day
+	}
+	took := time.Since(began)
+	if !r.streams || slow > 0 && took >= slow {
+		c.permit.DoneIn(r.outcome, took)
+		c.permitHeld = false
+	}
+	if r.verdict.Delivery == errors.Unknown {
+		c.unknown = true
+	}
+	c.feedLimiter()
+	a := errors.Attempt{
+		Status: r.status(), Reason: r.verdict.Reason, Delivery: r.verdict.Delivery, Wait: c.waited, Duration: took,
+	}
+	if failed || c.n > 1 {
+		if c.history == nil {
+			c.history = make([]errors.Attempt, 0, c.t.cfg.MaxAttempts)
+		}
+		c.history = append(c.history, a)
+	}
+	if h := c.t.cfg.Hooks.OnAttempt; h != nil {
+		h(AttemptEvent{
+			Service: c.t.name, CorrelationID: c.id, Method: method(c.req), Host: c.req.URL.Host, Number: c.n, Attempt: a,
+		})
+	}
+}
+
+// feedLimiter tells the limiter what the vendor's headers say.
+func (c *call) feedLimiter() {
+	l := c.t.cfg.Limiter
+	if l == nil || c.last.resp == nil {
+		return
+	}
+	if remaining, reset, ok := c.t.cfg.Profile.limits(c.last.resp.Header, time.Now()); ok {
+		l.Learn(remaining, reset)
+	}
+	if c.last.verdict.Limited {
+		l.Pause(c.last.asked)
+	}
+}
+
+// retry decides whether another attempt follows, and waits for it.
+func (c *call) retry() bool {
+	v := &c.last.verdict
+	if v.Delivery == errors.Delivered {
+		if c.n == 1 {
+			c.t.budget.Success()
+		}
+		return false
+	}
+	cfg := &c.t.cfg
+	c.wait = c.last.asked
+	switch {
+	case c.last.resp == nil && c.ctx.Err() != nil:
+		return c.callerLeft()
+	case v.Retry == RetryNever && v.Limited:
+		return c.enough(errors.StopRateLimited)
+	case v.Retry == RetryNever, v.Delivery == errors.Rejected && v.Retry != RetryAlways && !v.Limited:
+		return c.enough(errors.StopPermanent)
+	case v.Delivery == errors.Unknown && !c.safe:
+		return c.enough(errors.StopUnsafeMethod)
+	case c.n >= cfg.MaxAttempts:
+		return c.enough(errors.StopExhausted)
+	case !c.body.Replayable():
+		return c.enough(errors.StopBodyNotReplayable)
+	case c.last.asked > cfg.MaxRetryAfter:
+		return c.enough(errors.StopRateLimited)
+	}
+	pause := c.t.backoff.Before(c.n, c.last.asked)
+	if !c.deadline.IsZero() && pause >= time.Until(c.deadline) {
+		return c.enough(errors.StopDeadline)
+	}
+	if !c.t.budget.Take() {
+		return c.enough(errors.StopBudget)
+	}
+	c.token = true
+	next, err := c.body.Next()
+	if err != nil {
+		return c.enough(errors.StopBodyNotReplayable)
+	}
+	c.next, c.nextReady = next, true
+	if c.heard() {
+		c.emit(Event{
+			Status: StatusRetrying, Attempt: c.n + 1, NextRetryIn: pause, Reason: v.Reason, HTTPStatus: c.last.status(),
+			Delivery: v.Delivery,
+		})
+	}
+	if !wait.Sleep(c.ctx, pause) {
+		return c.callerLeft()
+	}
+	c.waited = pause
+	return true
+}
+
+// enough ends the call with what the last attempt gave.
+func (c *call) enough(stop errors.Stop) bool {
+	c.stop = stop
+	return false
+}
+
+// callerLeft ends the call with an error, whatever the last attempt gave: nobody waits for its answer any more.
+func (c *call) callerLeft() bool {
+	if c.last.err == nil {
+		c.last.err = context.Cause(c.ctx)
+	}
+	c.last.resp = nil                            // captured: there is nothing on the wire to close
+	if c.ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
+		c.last.kind = errors.VendorTimeout
+		return c.enough(errors.StopDeadline)
+	}
+	c.last.kind = errors.Canceled
+	return c.enough(errors.StopCanceled)
+}
+
+// connProbe learns from net/http whether an attempt ever had a connection. Only that it asked for one and never got it
+// proves that nothing was sent: a base that reports nothing proves nothing.
+type connProbe struct{ asked, got atomic.Bool }
+
+func (p *connProbe) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { p.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { p.got.Store(true) },
+	})
+}
+
+func (p *connProbe) notSent() bool { return p != nil && p.asked.Load() && !p.got.Load() }
+
+func method(r *http.Request) string {
+	if r.Method == "" {
+		return http.MethodGet
+	}
+	return r.Method
+}

@@ -1,0 +1,129 @@
+package httpx
+
+import (
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/bulkhead"
+
+	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/wait"
+)
+
+// Middleware wraps a handler. It is an alias, so that a slice of them fits chi's Use.
+type Middleware = func(http.Handler) http.Handler
+
+// Decorator wraps a RoundTripper.
+type Decorator = func(http.RoundTripper) http.RoundTripper
+
+// NewClient returns a client for the vendor called name, with the whole pipeline of cfg on the path of every request.
+// Its Timeout is left at zero, and should be: it would silently beat the timeouts of cfg, and costs a timer a call.
+// The error names every field of cfg that is wrong.
+func NewClient(name string, cfg Config) (*http.Client, error) {
+	t, err := NewTransport(name, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: t, CheckRedirect: t.checkRedirect}, nil
+}
+
+// NewTransport returns the pipeline of cfg as a transport, for a client that is made elsewhere. The error names every
+// field of cfg that is wrong.
+func NewTransport(name string, cfg Config) (*Transport, error) {
+	cfg, faults := cfg.settle(name)
+	t := &Transport{name: name, cfg: cfg, backoff: wait.Backoff{Base: cfg.BackoffBase, Max: cfg.BackoffMax}}
+	var err error
+	if cfg.BreakerPerHost {
+		t.hosts, err = breaker.NewGroup(name, breaker.GroupConfig{Breaker: cfg.Breaker, Max: cfg.MaxHosts})
+	} else {
+		t.breaker, err = breaker.New(name, cfg.Breaker)
+	}
+	if err := errors.Join(faults, err); err != nil {
+		return nil, err
+	}
+	t.base = cfg.base()
+	if cfg.MaxConcurrent > 0 && cfg.BulkheadWait > 0 {
+		t.queue = bulkhead.New[any](uint(cfg.MaxConcurrent))
+	}
+	if cfg.RetryBudget > 0 {
+		t.budget = wait.NewBudget(cfg.RetryBudget, cfg.RetryBudgetRefill)
+	}
+	return t, nil
+}
+
+// RoundTrip sends req through the pipeline: this is all of it, outermost first.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	var first call // on the stack: a refusal costs its error and nothing else
+	first.begin(t, req)
+	if !first.killSwitch() || !first.bulkhead() || !first.admit() {
+		return nil, first.refuse()
+	}
+	c := first.toHeap()
+	defer c.recoverPlaces() // a panic of the base goes on, and leaves nothing taken
+	for {
+		c.attempt() // under its timeout, on the base
+		if !c.retry() || !c.admit() {
+			return c.finish()
+		}
+	}
+}
+
+// admit asks the limiter, then the breaker, for one attempt.
+func (c *call) admit() bool { return c.limiter() && c.breaker() }
+
+// Transport is the pipeline of one vendor. It is an [http.RoundTripper], safe for concurrent use, and is made by
+// [NewTransport].
+type Transport struct {
+	name     string
+	cfg      Config
+	base     http.RoundTripper
+	queue    bulkhead.Bulkhead[any] // nil where nobody waits: inFlight is the bulkhead then
+	breaker  *breaker.Breaker       // nil where hosts is set
+	hosts    *breaker.Group
+	budget   *wait.Budget // nil: off
+	backoff  wait.Backoff
+	inFlight atomic.Int64
+	lastOp   atomic.Pointer[op]
+}
+
+// Name is the vendor's name, as given to [NewTransport].
+func (t *Transport) Name() string { return t.name }
+
+// Breaker is the breaker of the client, and nil with Config.BreakerPerHost.
+func (t *Transport) Breaker() *breaker.Breaker { return t.breaker }
+
+// Breakers is the group of breakers with Config.BreakerPerHost, and nil without.
+func (t *Transport) Breakers() *breaker.Group { return t.hosts }
+
+// InFlight is the number of calls under way, a call ending with its response body. It is for gauges.
+func (t *Transport) InFlight() int { return int(t.inFlight.Load()) }
+
+// BudgetLeft is the share of the retry budget that is left, 0 to 1; 1 where there is none. It is for gauges.
+func (t *Transport) BudgetLeft() float64 { return t.budget.Left() }
+
+// CloseIdleConnections forwards to the base, where that has it; [http.Client.CloseIdleConnections] calls it.
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// maxRedirects is net/http's own limit.
+const maxRedirects = 10
+
+func (t *Transport) checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) < maxRedirects {
+		return nil
+	}
+	return &errors.Error{
+		Kind: errors.VendorBadResponse, Service: t.name, Op: t.operation(req), Delivery: errors.NotSent,
+		Stop: errors.StopPermanent, Err: errTooManyRedirects,
+	}
+}
+
+func dialer() *net.Dialer {
+	return &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second} // the keep-alive of http.DefaultTransport
+}

@@ -1,0 +1,274 @@
+package httpx
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/expiry"
+	"github.com/prusik-go/prusik/httpx/internal/fault"
+)
+
+const (
+	headerCorrelationID  = "X-Correlation-Id" // correlation.Header in the form net/http keeps it under
+	headerIdempotencyKey = "Idempotency-Key"
+)
+
+var (
+	errKillSwitch       = errors.New("the kill switch is on")
+	errBulkheadFull     = errors.New("too many calls in flight")
+	errTooManyRedirects = errors.New("stopped after 10 redirects")
+	errNoResponse       = errors.New("the transport returned neither a response nor an error")
+	errMalformed        = errors.New("the transport returned a malformed response")
+)
+
+// refuse ends a call of which nothing was sent.
+func (c *call) refuse() error {
+	if c.listening() {
+		c.correlate()
+	} else {
+		c.id = c.knownID() // a new one would stand nowhere else: nothing was sent, and nobody heard of it
+	}
+	e := c.newError(c.kind, c.refusal)
+	e.Delivery = errors.NotSent
+	c.close(e)
+	return e
+}
+
+// finish ends a call of which something was sent: with the last answer, whatever its status, or with an error.
+func (c *call) finish() (*http.Response, error) {
+	if c.token {
+		c.t.budget.Return()
+	}
+	if c.nextReady && c.next != nil {
+		_ = c.next.Close()
+	}
+	c.body.Finish()
+	c.done = true
+	r := &c.last
+	if r.resp == nil {
+		e := c.newError(r.kind, r.err)
+		e.Delivery = c.delivery()
+		c.end(e)
+		return nil, e
+	}
+	if r.resp.Body == http.NoBody || r.resp.StatusCode == http.StatusSwitchingProtocols || r.captured {
+		c.end(nil)
+		return r.resp, nil
+	}
+	if c.listening() {
+		c.ended = time.Since(c.start)
+		c.announce(nil)
+	}
+	c.clock.Body()
+	c.stream.Init(r.resp.Body, c)
+	r.resp.Body = &c.stream
+	return r.resp, nil
+}
+
+// delivery is what is known of the whole call: one attempt that may have been processed is enough to doubt it.
+func (c *call) delivery() errors.Delivery {
+	d := c.last.verdict.Delivery
+	if c.unknown && d != errors.Delivered {
+		return errors.Unknown
+	}
+	return d
+}
+
+// end completes a call whose body is not on the wire.
+func (c *call) end(e *errors.Error) {
+	if c.last.resp == nil || c.last.resp.StatusCode != http.StatusSwitchingProtocols {
+		c.clock.End()
+	} else {
+		c.clock.Headers() // an upgraded connection is the caller's: its context stays, only the timer stops
+	}
+	c.close(e)
+}
+
+// close gives back what the call holds and tells who listens.
+func (c *call) close(e *errors.Error) {
+	c.leave()
+	if c.n == 0 {
+		c.body.Finish() // a refused call's body was given to nobody
+	}
+	if c.listening() {
+		if !c.start.IsZero() {
+			c.ended = time.Since(c.start)
+		}
+		c.announce(e)
+		c.report(e, c.ended, 0, nil)
+	}
+}
+
+// Reading implements stream.Owner.
+func (c *call) Reading(begin bool) { c.clock.Read(begin) }
+
+// Ended implements stream.Owner: the body of an answer below 400 has ended.
+func (c *call) Ended(n int64, err error) error {
+	cause := c.clock.Cause()
+	c.clock.End()
+	if err != nil {
+		err = c.bodyError(err, cause)
+	}
+	if c.permitHeld {
+		c.permitHeld = false
+		outcome := breaker.Success
+		if err != nil && c.ctx.Err() == nil {
+			outcome = breaker.Failure
+		}
+		c.permit.Done(outcome)
+	}
+	c.leave()
+	if c.listening() {
+		c.report(nil, time.Since(c.start), n, err)
+	}
+	return err
+}
+
+// bodyError is what a reader gets whose body failed. The vendor had answered: the request was processed.
+func (c *call) bodyError(err, cause error) error {
+	e := c.newError(errors.VendorBadResponse, fault.Strip(err))
+	e.Delivery, e.Stop = errors.Delivered, errors.StopPermanent
+	switch {
+	case c.ctx.Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
+		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, context.Cause(c.ctx)
+	case c.ctx.Err() != nil:
+		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, context.Cause(c.ctx)
+	case errors.Is(cause, expiry.Idle()):
+		e.Kind, e.Err = errors.VendorTimeout, cause
+	case errors.Is(err, http.ErrBodyReadAfterClose):
+		return err // the caller's own doing, in the words net/http has for it
+	}
+	return e
+}
+
+// recoverPlaces gives back what a call holds that did not return: its base panicked, or ended the goroutine.
+func (c *call) recoverPlaces() {
+	if c.done {
+		return
+	}
+	if c.permitHeld {
+		c.permit.Done(breaker.Failure)
+	}
+	c.clock.End()
+	c.body.Finish()
+	c.leave()
+}
+
+// newError describes the call as it stands.
+func (c *call) newError(kind errors.Kind, cause error) *errors.Error {
+	e := &errors.Error{
+		Kind: kind, Op: c.t.operation(c.req), Service: c.t.name, Stop: c.stop, CorrelationID: c.id, Attempts: c.history,
+		Err: cause,
+	}
+	e.Retry = errors.Retry{After: c.wait, Attempt: c.n, MaxAttempts: c.t.cfg.MaxAttempts}
+	return e
+}
+
+// operation names a request without its path and query, which may hold phone numbers and tokens. A vendor has few hosts:
+// the last name made is kept, so that a refusal need not make one.
+func (t *Transport) operation(r *http.Request) string {
+	m, host := method(r), ""
+	if r.URL != nil {
+		host = r.URL.Host
+	}
+	if o := t.lastOp.Load(); o != nil && o.method == m && o.host == host {
+		return o.text
+	}
+	o := &op{m, host, m + " " + host}
+	t.lastOp.Store(o)
+	return o.text
+}
+
+type op struct{ method, host, text string }
+
+// listening says whether anybody hears of the call's end, heard whether anybody hears of its steps.
+func (c *call) listening() bool {
+	return c.heard() || c.t.cfg.Hooks.OnCall != nil || c.t.cfg.Hooks.OnAttempt != nil || c.t.cfg.Logger != nil
+}
+
+func (c *call) heard() bool { return c.observe != nil || c.t.cfg.Hooks.OnEvent != nil }
+
+func (c *call) emit(e Event) {
+	e.Service, e.CorrelationID, e.MaxAttempts = c.t.name, c.id, c.t.cfg.MaxAttempts
+	if h := c.t.cfg.Hooks.OnEvent; h != nil {
+		h(e)
+	}
+	if c.observe != nil {
+		c.observe(e)
+	}
+}
+
+// announce emits the events that end a call.
+func (c *call) announce(e *errors.Error) {
+	if !c.heard() {
+		return
+	}
+	ev := Event{
+		Attempt: c.n, NextRetryIn: c.wait, Reason: c.last.verdict.Reason, HTTPStatus: c.last.status(),
+		Delivery: c.outcomeDelivery(e), Stop: c.stop,
+	}
+	switch {
+	case c.stop == errors.StopBreakerOpen:
+		ev.Status = StatusCircuitOpen
+		c.emit(ev)
+	case c.stop == errors.StopRateLimited, c.stop != "" && c.last.verdict.Limited:
+		ev.Status = StatusRateLimited
+		c.emit(ev)
+	}
+	ev.Status = StatusFailed
+	if e == nil && c.last.verdict.Delivery == errors.Delivered {
+		ev.Status, ev.NextRetryIn = StatusSucceeded, 0
+	}
+	c.emit(ev)
+}
+
+func (c *call) outcomeDelivery(e *errors.Error) errors.Delivery {
+	if e != nil {
+		return e.Delivery
+	}
+	return c.delivery()
+}
+
+// report tells hook and logger of a call that is over.
+func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr error) {
+	if h := c.t.cfg.Hooks.OnCall; h != nil {
+		h(CallEvent{
+			Service: c.t.name, CorrelationID: c.id, Method: method(c.req), Host: c.req.URL.Host, Status: c.last.status(), Err: e,
+			Delivery: c.outcomeDelivery(e), Stop: c.stop, Reason: c.last.verdict.Reason, Attempts: c.n,
+			MaxAttempts: c.t.cfg.MaxAttempts, ToHeaders: c.ended, Total: total, BodyBytes: n, BodyErr: bodyErr,
+		})
+	}
+	l := c.t.cfg.Logger
+	if l == nil {
+		return
+	}
+	level := slog.LevelDebug
+	switch {
+	case e != nil && e.Kind != errors.Canceled, bodyErr != nil, c.last.status() >= 500:
+		level = slog.LevelWarn
+	case c.n > 1, c.last.verdict.Delivery != errors.Delivered:
+		level = slog.LevelInfo
+	}
+	if !l.Enabled(c.ctx, level) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 12),
+		slog.String("service", c.t.name), slog.String("method", method(c.req)), slog.String("host", c.req.URL.Host),
+		slog.Int("status", c.last.status()), slog.Int("attempts", c.n),
+		slog.String("delivery", c.outcomeDelivery(e).String()), slog.Duration("duration", total),
+		slog.String("correlation_id", c.id))
+	if c.stop != "" {
+		attrs = append(attrs, slog.String("stop", string(c.stop)))
+	}
+	if e != nil {
+		attrs = append(attrs, slog.Any("error", e))
+	}
+	if bodyErr != nil {
+		attrs = append(attrs, slog.String("body_error", bodyErr.Error()))
+	}
+	l.LogAttrs(c.ctx, level, "vendor call", attrs...)
+}

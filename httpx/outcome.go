@@ -1,0 +1,100 @@
+package httpx
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/capture"
+	"github.com/prusik-go/prusik/httpx/internal/stream"
+)
+
+// Outcome is what a call did to get its response.
+type Outcome struct {
+	Service, CorrelationID string
+	// Delivery is what is known of the request at the vendor, Stop why no further attempt was made; Stop is empty where
+	// the call succeeded.
+	Delivery errors.Delivery
+	Stop     errors.Stop
+	// Attempts is how many were sent of MaxAttempts. History describes them; it is empty where the first one succeeded.
+	Attempts, MaxAttempts int
+	History               []errors.Attempt
+	// RetryAfter is the wait until a new call is worthwhile, zero where it is not known.
+	RetryAfter time.Duration
+}
+
+// OutcomeOf says what a client of this package did to get resp. It is false for a response of another client, or one
+// without a body.
+func OutcomeOf(resp *http.Response) (Outcome, bool) {
+	c := callOf(resp)
+	if c == nil {
+		return Outcome{}, false
+	}
+	return Outcome{
+		Service: c.t.name, CorrelationID: c.id, Delivery: c.delivery(), Stop: c.stop, Attempts: c.n,
+		MaxAttempts: c.t.cfg.MaxAttempts, History: c.history, RetryAfter: c.wait,
+	}, true
+}
+
+func callOf(resp *http.Response) *call {
+	if resp == nil {
+		return nil
+	}
+	var owner any
+	switch b := resp.Body.(type) {
+	case *stream.Body:
+		owner = b.Owner()
+	case *capture.Body:
+		owner = b.Owner
+	}
+	c, _ := owner.(*call)
+	return c
+}
+
+// ResponseError returns a response that means a failure as an [*errors.Error], for callers without a vendor's SDK: kind by
+// status, delivery, attempts, and the vendor's own code and message as its profile reads them. It is nil for a response
+// that means success. The body stays as it is and is still the caller's to close.
+func ResponseError(resp *http.Response) error {
+	c := callOf(resp)
+	if c == nil {
+		if resp == nil || resp.StatusCode < 400 {
+			return nil
+		}
+		return &errors.Error{Kind: kindOf(standard(resp.StatusCode), resp.StatusCode), Delivery: standard(resp.StatusCode).Delivery}
+	}
+	v := c.last.verdict
+	if v.Delivery == errors.Delivered {
+		return nil
+	}
+	e := c.newError(kindOf(v, resp.StatusCode), nil)
+	e.Delivery = c.delivery()
+	if decode := c.t.cfg.Profile.DecodeError; decode != nil && c.last.captured {
+		ve := decode(Response{
+			Request: c.req, Status: resp.StatusCode, Header: resp.Header, Body: c.captured.Bytes(),
+		})
+		e.VendorCode, e.VendorMessage = ve.Code, ve.Message
+	}
+	return e
+}
+
+// kindOf is the kind of an answer that means a failure. A vendor's 401 or 403 is not our caller's to mend but ours: the
+// credentials are.
+func kindOf(v Verdict, status int) errors.Kind {
+	if v.Limited {
+		return errors.VendorRateLimited
+	}
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusPaymentRequired:
+		return errors.Internal
+	case http.StatusNotFound, http.StatusGone:
+		return errors.NotFound
+	case http.StatusConflict:
+		return errors.Conflict
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return errors.VendorTimeout
+	}
+	if status >= 400 && status < 500 {
+		return errors.Invalid
+	}
+	return errors.VendorBadResponse
+}

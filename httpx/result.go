@@ -1,0 +1,245 @@
+package httpx
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/capture"
+	"github.com/prusik-go/prusik/httpx/internal/expiry"
+	"github.com/prusik-go/prusik/httpx/internal/fault"
+	"github.com/prusik-go/prusik/httpx/internal/headers"
+)
+
+// result is what an attempt ended with: a response or an error, and what it means.
+type result struct {
+	resp     *http.Response // nil where err is not
+	captured bool           // resp's body was taken off the wire and is in the call
+	streams  bool           // resp's body is still on the wire, and its end decides the breaker's outcome
+	err      error
+	kind     errors.Kind // of err
+	verdict  Verdict
+	outcome  breaker.Outcome
+	asked    time.Duration // the wait the vendor asked for, zero where it did not
+}
+
+func (r *result) status() int {
+	if r.resp == nil {
+		return 0
+	}
+	return r.resp.StatusCode
+}
+
+// judge makes a result of what the base returned, whatever that is.
+func (c *call) judge(resp *http.Response, err error, conn *connProbe) result {
+	if err == nil {
+		err = malformed(resp)
+	}
+	if err != nil {
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close() // a response beside an error is to be ignored (net/http), not leaked
+		}
+		c.clock.Rest()
+		return c.failed(err, conn)
+	}
+	if resp.StatusCode < 400 && !c.clock.Headers() {
+		_ = resp.Body.Close()
+		return c.failed(expiry.Attempt(), nil) // both at the same moment; the context is canceled, the body lost
+	}
+	return c.answered(resp)
+}
+
+// malformed says what is wrong with a response that a transport must not return, and mends what net/http would.
+func malformed(resp *http.Response) error {
+	if resp == nil {
+		return errNoResponse
+	}
+	if resp.StatusCode < 100 || resp.StatusCode > 999 {
+		return fmt.Errorf("%w: status %d", errMalformed, resp.StatusCode)
+	}
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	if resp.Body == nil {
+		if resp.ContentLength > 0 && (resp.Request == nil || resp.Request.Method != http.MethodHead) {
+			return fmt.Errorf("%w: Content-Length %d and no body", errMalformed, resp.ContentLength)
+		}
+		resp.Body = http.NoBody
+	}
+	return nil
+}
+
+// failed is the result of an attempt without a response.
+func (c *call) failed(err error, conn *connProbe) result {
+	cause := c.clock.Cause()
+	err = fault.Strip(err)
+	f := fault.Of(err)
+	r := result{err: err, kind: errors.VendorBadResponse, outcome: breaker.Failure}
+	v := &r.verdict
+	v.Reason = f.Reason
+	switch {
+	case c.ctx.Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
+		v.Reason, r.kind, r.outcome = "canceled", errors.Canceled, breaker.Ignored
+		r.err = context.Cause(c.ctx)
+	case c.ctx.Err() != nil:
+		// The caller's own deadline. It counts as a failure: a vendor that hangs must open the breaker also where every
+		// caller's deadline is shorter than the attempt's.
+		v.Reason, r.kind, r.err = "timeout", errors.VendorTimeout, context.Cause(c.ctx)
+	case errors.Is(cause, expiry.Attempt()), f.Timeout:
+		v.Reason, r.kind = timeoutReason(f), errors.VendorTimeout
+		if cause != nil {
+			r.err = cause
+		}
+	case errors.Is(err, errNoResponse), errors.Is(err, errMalformed):
+		v.Reason, v.Retry = "malformed", RetryNever
+	case f.Local:
+		r.kind, r.outcome = errors.Invalid, breaker.Ignored
+	}
+	if f.NotSent || conn.notSent() {
+		v.Delivery = errors.NotSent
+	}
+	if f.Permanent {
+		v.Retry = RetryNever
+	}
+	return r
+}
+
+// timeoutReason keeps the label that says where the time ran out.
+func timeoutReason(f fault.Fault) string {
+	if f.NotSent {
+		return f.Reason
+	}
+	return "timeout"
+}
+
+// answered is the result of an attempt with a response. The body of an answer of 400 or above is taken off the wire
+// here, under the attempt's clock; any other is handed on as it comes.
+func (c *call) answered(resp *http.Response) result {
+	p := &c.t.cfg.Profile
+	r := result{resp: resp}
+	seen := Response{Request: c.req, Status: resp.StatusCode, Header: resp.Header}
+	switch {
+	case resp.StatusCode >= 400:
+		c.capture(&r, resp.ContentLength)
+		seen.Body = c.captured.Bytes()
+	case p.inspects(resp):
+		seen.Body, resp.Body = capture.Peek(resp.Body, resp.ContentLength, c.t.cfg.MaxErrorBody)
+	}
+	r.verdict = p.verdict(seen)
+	v := &r.verdict
+	if v.Delivery != errors.Delivered && !r.captured {
+		c.capture(&r, -1) // an answer that means a failure is kept like one
+	}
+	if v.Delivery != errors.Delivered || v.Limited {
+		r.asked = p.asked(resp.Header, *v)
+	}
+	r.outcome = outcomeOf(seen.Status, *v)
+	r.streams = !r.captured && resp.Body != http.NoBody && resp.StatusCode != http.StatusSwitchingProtocols &&
+		!strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	return r
+}
+
+// capture takes the answer's body off the wire: from then on nothing of the attempt is left there.
+func (c *call) capture(r *result, size int64) {
+	c.captured.Take(r.resp.Body, size, c.t.cfg.MaxErrorBody)
+	c.captured.Owner = c
+	r.captured, r.resp.Body = true, &c.captured
+	c.clock.Rest()
+}
+
+// outcomeOf is what the breaker hears. A limit is the limiter's to hear; another 4xx is the caller's fault and says
+// nothing of the vendor's health, not even that it is well.
+func outcomeOf(status int, v Verdict) breaker.Outcome {
+	switch {
+	case v.Limited && v.Delivery != errors.Delivered:
+		return breaker.Ignored
+	case status >= 500:
+		return breaker.Failure
+	case status >= 400, v.Delivery == errors.Rejected:
+		return breaker.Ignored
+	case v.Delivery != errors.Delivered:
+		return breaker.Failure
+	default:
+		return breaker.Success
+	}
+}
+
+// inspects says whether the profile wants to see the body of this answer below 400.
+func (p *Profile) inspects(resp *http.Response) bool {
+	for _, status := range p.InspectBody {
+		if status == resp.StatusCode {
+			return strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")
+		}
+	}
+	return false
+}
+
+// verdict is the profile's view of an answer, else the standard one.
+func (p *Profile) verdict(r Response) Verdict {
+	v, ok := Verdict{}, false
+	if p.Classify != nil {
+		v, ok = p.Classify(r)
+	}
+	if !ok {
+		v = standard(r.Status)
+	}
+	if v.Reason == "" && v.Delivery != errors.Delivered {
+		v.Reason = strconv.Itoa(r.Status)
+	}
+	return v
+}
+
+// standard is what a status means where the vendor says nothing else.
+func standard(status int) Verdict {
+	switch {
+	case status < 400:
+		return Verdict{Delivery: errors.Delivered}
+	case status == http.StatusTooManyRequests:
+		return Verdict{Delivery: errors.Rejected, Limited: true}
+	case status == http.StatusRequestTimeout:
+		return Verdict{Delivery: errors.Unknown}
+	case status < 500, status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+		return Verdict{Delivery: errors.Rejected, Retry: RetryNever}
+	default:
+		return Verdict{Delivery: errors.Unknown}
+	}
+}
+
+// asked is the wait an answer asks for: by the vendor's own headers, the standard one, for a limit the reset of its empty
+// quota, and where no header says it the verdict's.
+func (p *Profile) asked(h http.Header, v Verdict) time.Duration {
+	now := time.Now()
+	if d, ok := headers.FirstWait(h, p.RetryAfter, now); ok {
+		return d
+	}
+	if v.Limited {
+		if remaining, reset, ok := p.limits(h, now); ok && remaining == 0 && reset > 0 {
+			return reset
+		}
+	}
+	return v.Wait
+}
+
+// limits reads what remains of the vendor's quota, the scarcest first: from the headers of its profile, and from the
+// RateLimit field of the IETF draft.
+func (p *Profile) limits(h http.Header, now time.Time) (remaining int64, reset time.Duration, ok bool) {
+	if fields := h.Values("RateLimit"); len(fields) > 0 {
+		remaining, reset, ok = headers.ParseRateLimit(fields)
+	}
+	for _, l := range p.Limits {
+		n, known := headers.Int(h, l.Remaining)
+		if !known {
+			continue
+		}
+		d, _ := headers.Wait(h.Get(l.Reset), l.Unit, now)
+		if !ok || n < remaining || n == remaining && d > reset {
+			remaining, reset, ok = n, d, true
+		}
+	}
+	return remaining, reset, ok
+}
