@@ -23,18 +23,16 @@ import (
 // and after its answer by the one that ends the body.
 type call struct {
 	t       *Transport
-	req     *http.Request   // the caller's, never changed
-	ctx     context.Context //nolint:containedctx // a call is the scope of its context
-	observe func(Event)     // the context's observer, or nil
-	id      string
-	key     string // idempotency key of ours, or ""
-	safe    bool   // idempotent by method or key: an attempt of unknown delivery may be sent again
+	req     *http.Request // the caller's, never changed
+	observe func(Event)   // the context's observer, or nil
+	id      [1]string     // the correlation id; an array, so that a header can share it
+	key     string        // idempotency key of ours, or ""
+	safe    bool          // idempotent by method or key: an attempt of unknown delivery may be sent again
 
-	start    time.Time // zero until it matters, see begin
-	deadline time.Time // the earlier of the total timeout and the context's; zero: none
+	start time.Time     // zero until it matters, see begin
+	limit time.Duration // from start to the earlier of the total timeout and the context's deadline; zero: none
 
 	// What is taken and must be given back.
-	br         *breaker.Breaker
 	permit     breaker.Permit
 	permitHeld bool
 	counted    bool // in flight
@@ -51,40 +49,46 @@ type call struct {
 	last result
 	stop errors.Stop
 	wait time.Duration // until a new call is worthwhile, where known
-	// refusal is why nothing more was sent, where that is not in last.
-	refusal error
-	kind    errors.Kind // of the refusal
 
 	body     replay.Body
 	clock    *expiry.Expiry
 	first    expiry.Expiry // the first attempt's clock, in place
 	out      *http.Request // what the last attempt sent
 	stream   stream.Body
-	captured capture.Body // the last answer's, where it is not on the wire
-	idSlot   [1]string
-	done     bool // RoundTrip has returned, or is about to
+	captured *capture.Body // the last answer's, where it is not on the wire
+	done     bool          // RoundTrip has returned, or is about to
 	ended    time.Duration
 }
 
 // begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens:
 // a refusal by an open breaker is to cost less than the error it returns.
 func (c *call) begin(t *Transport, req *http.Request) {
-	c.t, c.req, c.ctx = t, req, req.Context()
-	c.observe = observerOf(c.ctx)
+	c.t, c.req = t, req
+	c.observe = observerOf(c.ctx())
 	c.body.Init(req, t.cfg.MaxBodyBuffer)
 	if t.cfg.Limiter != nil || t.cfg.BulkheadWait > 0 || c.heard() {
 		c.startClock()
 	}
 }
 
+// ctx is the caller's context, which scopes the call.
+func (c *call) ctx() context.Context { return c.req.Context() }
+
 func (c *call) startClock() {
-	c.start = time.Now()
-	if total := c.t.cfg.TotalTimeout; total > 0 {
-		c.deadline = c.start.Add(total)
+	c.start, c.limit = time.Now(), c.t.cfg.TotalTimeout
+	if d, ok := c.ctx().Deadline(); ok {
+		if left := max(d.Sub(c.start), 1); c.limit <= 0 || left < c.limit {
+			c.limit = left
+		}
 	}
-	if d, ok := c.ctx.Deadline(); ok && (c.deadline.IsZero() || d.Before(c.deadline)) {
-		c.deadline = d
+}
+
+// deadline is when the call has to be over, and zero where it does not.
+func (c *call) deadline() time.Time {
+	if c.limit <= 0 {
+		return time.Time{}
 	}
+	return c.start.Add(c.limit)
 }
 
 func (c *call) killSwitch() bool {
@@ -107,8 +111,8 @@ func (c *call) bulkhead() bool {
 		}
 		return true
 	}
-	if err := c.t.queue.AcquirePermitWithMaxWait(c.ctx, cfg.BulkheadWait); err != nil {
-		if c.ctx.Err() != nil {
+	if err := c.t.queue.AcquirePermitWithMaxWait(c.ctx(), cfg.BulkheadWait); err != nil {
+		if c.ctx().Err() != nil {
 			return c.callerGone()
 		}
 		return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
@@ -130,18 +134,18 @@ func (c *call) leave() {
 }
 
 func (c *call) limiter() bool {
-	if c.ctx.Err() != nil {
+	if c.ctx().Err() != nil {
 		return c.callerGone()
 	}
 	l := c.t.cfg.Limiter
 	if l == nil {
 		return true
 	}
-	err := l.Acquire(c.ctx, c.deadline)
+	err := l.Acquire(c.ctx(), c.deadline())
 	if err == nil {
 		return true
 	}
-	if c.ctx.Err() != nil {
+	if c.ctx().Err() != nil {
 		return c.callerGone()
 	}
 	after, _ := errors.RetryAfter(err)
@@ -149,11 +153,11 @@ func (c *call) limiter() bool {
 }
 
 func (c *call) breaker() bool {
-	c.br = c.t.breaker
-	if c.br == nil {
-		c.br = c.t.hosts.Get(c.req.URL.Host)
+	br := c.t.breaker
+	if br == nil {
+		br = c.t.hosts.Get(c.req.URL.Host)
 	}
-	permit, after, ok := c.br.TryAcquire()
+	permit, after, ok := br.TryAcquire()
 	if !ok {
 		if l := c.t.cfg.Limiter; l != nil {
 			l.Refund()
@@ -166,22 +170,25 @@ func (c *call) breaker() bool {
 
 // callerGone is the refusal of a context that is done.
 func (c *call) callerGone() bool {
-	cause := context.Cause(c.ctx)
-	if c.ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
+	cause := context.Cause(c.ctx())
+	if c.ctx().Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
 		return c.refused(errors.StopDeadline, errors.Unavailable, cause, 0)
 	}
 	return c.refused(errors.StopCanceled, errors.Canceled, cause, 0)
 }
 
 func (c *call) refused(stop errors.Stop, kind errors.Kind, cause error, after time.Duration) bool {
-	c.stop, c.kind, c.refusal, c.wait = stop, kind, cause, after
+	c.stop, c.wait = stop, after
+	if c.n == 0 {
+		c.last.kind, c.last.err = kind, cause // later, what the last attempt gave is the answer
+	}
 	return false
 }
 
 // toHeap is where a call stops being free: something will be sent.
 func (c *call) toHeap() *call {
 	h := &call{
-		t: c.t, req: c.req, ctx: c.ctx, observe: c.observe, start: c.start, deadline: c.deadline, br: c.br, permit: c.permit,
+		t: c.t, req: c.req, observe: c.observe, start: c.start, limit: c.limit, permit: c.permit,
 		permitHeld: c.permitHeld, place: c.place, counted: c.counted, body: c.body,
 	}
 	if h.start.IsZero() {
@@ -194,8 +201,8 @@ func (c *call) toHeap() *call {
 
 // correlate finds the call's id: the caller's header, the context's, or a new one.
 func (c *call) correlate() {
-	if c.id = c.knownID(); c.id == "" {
-		c.id = correlation.NewID()
+	if c.id[0] = c.knownID(); c.id[0] == "" {
+		c.id[0] = correlation.NewID()
 	}
 }
 
@@ -203,7 +210,7 @@ func (c *call) knownID() string {
 	if v := c.req.Header[headerCorrelationID]; len(v) == 1 && correlation.Valid(v[0]) {
 		return v[0]
 	}
-	id, _ := correlation.ID(c.ctx)
+	id, _ := correlation.ID(c.ctx())
 	return id
 }
 
@@ -280,7 +287,7 @@ func (c *call) outgoing(toHeaders time.Duration) (*http.Request, *connProbe) {
 		c.clock.End()
 		c.clock = new(expiry.Expiry)
 	}
-	ctx := c.clock.Start(c.ctx, toHeaders, c.t.cfg.BodyIdleTimeout)
+	ctx := c.clock.Start(c.ctx(), toHeaders, c.t.cfg.BodyIdleTimeout)
 	var conn *connProbe
 	if !c.safe {
 		conn = new(connProbe)
@@ -294,8 +301,8 @@ func (c *call) outgoing(toHeaders time.Duration) (*http.Request, *connProbe) {
 // Nothing is copied where the caller's request says it all already.
 func (c *call) stamp(ctx context.Context, body io.ReadCloser) *http.Request {
 	own := c.req.Header[headerCorrelationID]
-	stamped := len(own) == 1 && own[0] == c.id && c.key == ""
-	if stamped && ctx == c.ctx && c.n == 1 && !c.body.Recorded() {
+	stamped := len(own) == 1 && own[0] == c.id[0] && c.key == ""
+	if stamped && ctx == c.ctx() && c.n == 1 && !c.body.Recorded() {
 		return c.req
 	}
 	out := c.req.WithContext(ctx)
@@ -307,8 +314,7 @@ func (c *call) stamp(ctx context.Context, body io.ReadCloser) *http.Request {
 	for k, v := range c.req.Header {
 		h[k] = v
 	}
-	c.idSlot[0] = c.id
-	h[headerCorrelationID] = c.idSlot[:1:1]
+	h[headerCorrelationID] = c.id[:1:1]
 	if c.key != "" {
 		h.Set(c.t.cfg.Profile.IdempotencyHeader, c.key)
 	}
@@ -348,7 +354,7 @@ func (c *call) settle(began time.Time) {
 	}
 	if h := c.t.cfg.Hooks.OnAttempt; h != nil {
 		h(AttemptEvent{
-			Service: c.t.name, CorrelationID: c.id, Method: method(c.req), Host: c.req.URL.Host, Number: c.n, Attempt: a,
+			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: c.req.URL.Host, Number: c.n, Attempt: a,
 		})
 	}
 }
@@ -379,7 +385,7 @@ func (c *call) retry() bool {
 	cfg := &c.t.cfg
 	c.wait = c.last.asked
 	switch {
-	case c.last.resp == nil && c.ctx.Err() != nil:
+	case c.last.resp == nil && c.ctx().Err() != nil:
 		return c.callerLeft()
 	case v.Retry == RetryNever && v.Limited:
 		return c.enough(errors.StopRateLimited)
@@ -395,7 +401,7 @@ func (c *call) retry() bool {
 		return c.enough(errors.StopRateLimited)
 	}
 	pause := c.t.backoff.Before(c.n, c.last.asked)
-	if !c.deadline.IsZero() && pause >= time.Until(c.deadline) {
+	if c.limit > 0 && pause >= c.limit-time.Since(c.start) {
 		return c.enough(errors.StopDeadline)
 	}
 	if !c.t.budget.Take() {
@@ -413,7 +419,7 @@ func (c *call) retry() bool {
 			Delivery: v.Delivery,
 		})
 	}
-	if !wait.Sleep(c.ctx, pause) {
+	if !wait.Sleep(c.ctx(), pause) {
 		return c.callerLeft()
 	}
 	c.waited = pause
@@ -429,10 +435,10 @@ func (c *call) enough(stop errors.Stop) bool {
 // callerLeft ends the call with an error, whatever the last attempt gave: nobody waits for its answer any more.
 func (c *call) callerLeft() bool {
 	if c.last.err == nil {
-		c.last.err = context.Cause(c.ctx)
+		c.last.err = context.Cause(c.ctx())
 	}
-	c.last.resp = nil                            // captured: there is nothing on the wire to close
-	if c.ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
+	c.last.resp = nil                              // captured: there is nothing on the wire to close
+	if c.ctx().Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
 		c.last.kind = errors.VendorTimeout
 		return c.enough(errors.StopDeadline)
 	}

@@ -30,9 +30,9 @@ func (c *call) refuse() error {
 	if c.listening() {
 		c.correlate()
 	} else {
-		c.id = c.knownID() // a new one would stand nowhere else: nothing was sent, and nobody heard of it
+		c.id[0] = c.knownID() // a new one would stand nowhere else: nothing was sent, and nobody heard of it
 	}
-	e := c.newError(c.kind, c.refusal)
+	e := c.newError(c.last.kind, c.last.err)
 	e.Delivery = errors.NotSent
 	c.close(e)
 	return e
@@ -116,7 +116,7 @@ func (c *call) Ended(n int64, err error) error {
 	if c.permitHeld {
 		c.permitHeld = false
 		outcome := breaker.Success
-		if err != nil && c.ctx.Err() == nil {
+		if err != nil && c.ctx().Err() == nil {
 			outcome = breaker.Failure
 		}
 		c.permit.Done(outcome)
@@ -133,10 +133,10 @@ func (c *call) bodyError(err, cause error) error {
 	e := c.newError(errors.VendorBadResponse, fault.Strip(err))
 	e.Delivery, e.Stop = errors.Delivered, errors.StopPermanent
 	switch {
-	case c.ctx.Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
-		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, context.Cause(c.ctx)
-	case c.ctx.Err() != nil:
-		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, context.Cause(c.ctx)
+	case c.ctx().Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
+		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, context.Cause(c.ctx())
+	case c.ctx().Err() != nil:
+		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, context.Cause(c.ctx())
 	case errors.Is(cause, expiry.Idle()):
 		e.Kind, e.Err = errors.VendorTimeout, cause
 	case errors.Is(err, http.ErrBodyReadAfterClose):
@@ -161,7 +161,7 @@ func (c *call) recoverPlaces() {
 // newError describes the call as it stands.
 func (c *call) newError(kind errors.Kind, cause error) *errors.Error {
 	e := &errors.Error{
-		Kind: kind, Op: c.t.operation(c.req), Service: c.t.name, Stop: c.stop, CorrelationID: c.id, Attempts: c.history,
+		Kind: kind, Op: c.t.operation(c.req), Service: c.t.name, Stop: c.stop, CorrelationID: c.id[0], Attempts: c.history,
 		Err: cause,
 	}
 	e.Retry = errors.Retry{After: c.wait, Attempt: c.n, MaxAttempts: c.t.cfg.MaxAttempts}
@@ -193,7 +193,7 @@ func (c *call) listening() bool {
 func (c *call) heard() bool { return c.observe != nil || c.t.cfg.Hooks.OnEvent != nil }
 
 func (c *call) emit(e Event) {
-	e.Service, e.CorrelationID, e.MaxAttempts = c.t.name, c.id, c.t.cfg.MaxAttempts
+	e.Service, e.CorrelationID, e.MaxAttempts = c.t.name, c.id[0], c.t.cfg.MaxAttempts
 	if h := c.t.cfg.Hooks.OnEvent; h != nil {
 		h(e)
 	}
@@ -237,7 +237,7 @@ func (c *call) outcomeDelivery(e *errors.Error) errors.Delivery {
 func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr error) {
 	if h := c.t.cfg.Hooks.OnCall; h != nil {
 		h(CallEvent{
-			Service: c.t.name, CorrelationID: c.id, Method: method(c.req), Host: c.req.URL.Host, Status: c.last.status(), Err: e,
+			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: c.req.URL.Host, Status: c.last.status(), Err: e,
 			Delivery: c.outcomeDelivery(e), Stop: c.stop, Reason: c.last.verdict.Reason, Attempts: c.n,
 			MaxAttempts: c.t.cfg.MaxAttempts, ToHeaders: c.ended, Total: total, BodyBytes: n, BodyErr: bodyErr,
 		})
@@ -253,14 +253,14 @@ func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr err
 	case c.n > 1, c.last.verdict.Delivery != errors.Delivered:
 		level = slog.LevelInfo
 	}
-	if !l.Enabled(c.ctx, level) {
+	if !l.Enabled(c.ctx(), level) {
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 12),
 		slog.String("service", c.t.name), slog.String("method", method(c.req)), slog.String("host", c.req.URL.Host),
 		slog.Int("status", c.last.status()), slog.Int("attempts", c.n),
 		slog.String("delivery", c.outcomeDelivery(e).String()), slog.Duration("duration", total),
-		slog.String("correlation_id", c.id))
+		slog.String("correlation_id", c.id[0]))
 	if c.stop != "" {
 		attrs = append(attrs, slog.String("stop", string(c.stop)))
 	}
@@ -270,5 +270,5 @@ func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr err
 	if bodyErr != nil {
 		attrs = append(attrs, slog.String("body_error", bodyErr.Error()))
 	}
-	l.LogAttrs(c.ctx, level, "vendor call", attrs...)
+	l.LogAttrs(c.ctx(), level, "vendor call", attrs...)
 }

@@ -31,7 +31,7 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 		return Outcome{}, false
 	}
 	return Outcome{
-		Service: c.t.name, CorrelationID: c.id, Delivery: c.delivery(), Stop: c.stop, Attempts: c.n,
+		Service: c.t.name, CorrelationID: c.id[0], Delivery: c.delivery(), Stop: c.stop, Attempts: c.n,
 		MaxAttempts: c.t.cfg.MaxAttempts, History: c.history, RetryAfter: c.wait,
 	}, true
 }

@@ -83,13 +83,13 @@ func (c *call) failed(err error, conn *connProbe) result {
 	v := &r.verdict
 	v.Reason = f.Reason
 	switch {
-	case c.ctx.Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
+	case c.ctx().Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
 		v.Reason, r.kind, r.outcome = "canceled", errors.Canceled, breaker.Ignored
-		r.err = context.Cause(c.ctx)
-	case c.ctx.Err() != nil:
+		r.err = context.Cause(c.ctx())
+	case c.ctx().Err() != nil:
 		// The caller's own deadline. It counts as a failure: a vendor that hangs must open the breaker also where every
 		// caller's deadline is shorter than the attempt's.
-		v.Reason, r.kind, r.err = "timeout", errors.VendorTimeout, context.Cause(c.ctx)
+		v.Reason, r.kind, r.err = "timeout", errors.VendorTimeout, context.Cause(c.ctx())
 	case errors.Is(cause, expiry.Attempt()), f.Timeout:
 		v.Reason, r.kind = timeoutReason(f), errors.VendorTimeout
 		if cause != nil {
@@ -146,9 +146,11 @@ func (c *call) answered(resp *http.Response) result {
 
 // capture takes the answer's body off the wire: from then on nothing of the attempt is left there.
 func (c *call) capture(r *result, size int64) {
+	if c.captured == nil {
+		c.captured = &capture.Body{Owner: c}
+	}
 	c.captured.Take(r.resp.Body, size, c.t.cfg.MaxErrorBody)
-	c.captured.Owner = c
-	r.captured, r.resp.Body = true, &c.captured
+	r.captured, r.resp.Body = true, c.captured
 	c.clock.Rest()
 }
 

@@ -50,10 +50,15 @@ type Expiry struct {
 	timer  *time.Timer
 	idle   time.Duration
 	phase  atomic.Uint32
-	epoch  time.Time
-	// reading is when the read under way began, in nanoseconds since epoch plus one; zero where none is.
+	// reading is when the read under way began, on the clock of now; zero where none is.
 	reading atomic.Int64
 }
+
+//nolint:gochecknoglobals // the zero of a monotonic clock, never written again
+var epoch = time.Now()
+
+// now is a monotonic clock that fits an atomic. It is never zero.
+func now() int64 { return int64(time.Since(epoch)) + 1 }
 
 // Start returns the context of the attempt, which ends after toHeaders unless [Expiry.Headers] is called before.
 // Zero means no limit. idleFor is the limit for each read of the body, zero for none. Where there is neither, ctx
@@ -96,9 +101,6 @@ func (e *Expiry) Again(toHeaders time.Duration) bool {
 
 // Headers says that the response headers are there. It reports false where time had run out already.
 func (e *Expiry) Headers() bool {
-	if e.idle > 0 {
-		e.epoch = time.Now() // before the phase changes: from then on fire may read it
-	}
 	if !e.phase.CompareAndSwap(headers, body) {
 		return false
 	}
@@ -120,7 +122,7 @@ func (e *Expiry) Read(begin bool) {
 	switch {
 	case e.idle <= 0:
 	case begin:
-		e.reading.Store(int64(time.Since(e.epoch)) + 1)
+		e.reading.Store(now())
 	default:
 		e.reading.Store(0)
 	}
@@ -155,7 +157,7 @@ func (e *Expiry) fire() {
 	}
 	left := e.idle
 	if began := e.reading.Load(); began != 0 {
-		left -= time.Since(e.epoch) - time.Duration(began-1)
+		left -= time.Duration(now() - began)
 	}
 	if left > 0 {
 		e.timer.Reset(left)
