@@ -27,37 +27,38 @@ type call struct {
 	observe func(Event)   // the context's observer, or nil
 	id      [1]string     // the correlation id; an array, so that a header can share it
 	key     string        // idempotency key of ours, or ""
-	safe    bool          // idempotent by method or key: an attempt of unknown delivery may be sent again
 
 	start time.Time     // zero until it matters, see begin
 	limit time.Duration // from start to the earlier of the total timeout and the context's deadline; zero: none
 
-	// What is taken and must be given back.
-	permit     breaker.Permit
+	safe       bool // idempotent by method or key: an attempt of unknown delivery may be sent again
+	unknown    bool // an attempt may have been processed
 	permitHeld bool
 	counted    bool // in flight
 	place      bool // in the queue of the bulkhead, where it has one
 	token      bool // of the retry budget, for a retry that is not sent yet
 	nextReady  bool // next is the body for the next attempt
-	next       io.ReadCloser
+	sending    bool // the base has not returned
+	done       bool // RoundTrip has returned, or is about to
 
+	permit  breaker.Permit
+	body    replay.Body
+	next    io.ReadCloser
 	n       int           // attempts sent
 	waited  time.Duration // before the current attempt
+	took    time.Duration // by the last attempt, where it was measured
 	history []errors.Attempt
-	unknown bool // an attempt may have been processed
 
 	last result
 	stop errors.Stop
 	wait time.Duration // until a new call is worthwhile, where known
 
-	body     replay.Body
 	clock    *expiry.Expiry
 	first    expiry.Expiry // the first attempt's clock, in place
 	out      *http.Request // what the last attempt sent
 	stream   stream.Body
 	captured *capture.Body // the last answer's, where it is not on the wire
-	done     bool          // RoundTrip has returned, or is about to
-	ended    time.Duration
+	ended    time.Duration // from start to the answer, where somebody listens
 }
 
 // begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens:
@@ -155,7 +156,7 @@ func (c *call) limiter() bool {
 func (c *call) breaker() bool {
 	br := c.t.breaker
 	if br == nil {
-		br = c.t.hosts.Get(c.req.URL.Host)
+		br = c.t.hosts.Get(host(c.req))
 	}
 	permit, after, ok := br.TryAcquire()
 	if !ok {
@@ -187,16 +188,20 @@ func (c *call) refused(stop errors.Stop, kind errors.Kind, cause error, after ti
 
 // toHeap is where a call stops being free: something will be sent.
 func (c *call) toHeap() *call {
-	h := &call{
-		t: c.t, req: c.req, observe: c.observe, start: c.start, limit: c.limit, permit: c.permit,
-		permitHeld: c.permitHeld, place: c.place, counted: c.counted, body: c.body,
+	c.done = true // what it holds is the other's from here on
+	return &call{
+		t: c.t, req: c.req, observe: c.observe, start: c.start, limit: c.limit, permit: c.permit, permitHeld: c.permitHeld,
+		counted: c.counted, place: c.place, body: c.body,
 	}
-	if h.start.IsZero() {
-		h.startClock()
+}
+
+// prepare finds out what every attempt needs to know.
+func (c *call) prepare() {
+	if c.start.IsZero() {
+		c.startClock()
 	}
-	h.correlate()
-	h.safe = h.repeatable()
-	return h
+	c.correlate()
+	c.safe = c.repeatable()
 }
 
 // correlate finds the call's id: the caller's header, the context's, or a new one.
@@ -243,11 +248,13 @@ func (c *call) attempt() {
 	if c.n > 1 {
 		began = time.Now()
 	}
-	out, conn := c.outgoing(c.toHeaders(began))
 	if c.heard() {
 		c.emit(Event{Status: StatusAttempt, Attempt: c.n})
 	}
+	out, conn := c.outgoing(c.toHeaders(began))
+	c.sending = true
 	resp, err := c.t.base.RoundTrip(out)
+	c.sending = false
 	c.last = c.judge(resp, err, conn)
 	c.settle(began)
 }
@@ -335,6 +342,7 @@ func (c *call) settle(began time.Time) {
 		return // the usual case on a good day
 	}
 	took := time.Since(began)
+	c.took = took
 	if !r.streams || slow > 0 && took >= slow {
 		c.permit.DoneIn(r.outcome, took)
 		c.permitHeld = false
@@ -354,7 +362,7 @@ func (c *call) settle(began time.Time) {
 	}
 	if h := c.t.cfg.Hooks.OnAttempt; h != nil {
 		h(AttemptEvent{
-			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: c.req.URL.Host, Number: c.n, Attempt: a,
+			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Number: c.n, Attempt: a,
 		})
 	}
 }
@@ -464,4 +472,11 @@ func method(r *http.Request) string {
 		return http.MethodGet
 	}
 	return r.Method
+}
+
+func host(r *http.Request) string {
+	if r.URL == nil {
+		return ""
+	}
+	return r.URL.Host
 }

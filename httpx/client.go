@@ -57,12 +57,14 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 // RoundTrip sends req through the pipeline: this is all of it, outermost first.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var first call // on the stack: a refusal costs its error and nothing else
+	defer first.abandon()
 	first.begin(t, req)
 	if !first.killSwitch() || !first.bulkhead() || !first.admit() {
 		return nil, first.refuse()
 	}
-	c := first.toHeap()
-	defer c.recoverPlaces() // a panic of the base goes on, and leaves nothing taken
+	c := first.toHeap() // something will be sent
+	defer c.abandon()
+	c.prepare()
 	for {
 		c.attempt() // under its timeout, on the base
 		if !c.retry() || !c.admit() {

@@ -35,38 +35,47 @@ func (c *call) refuse() error {
 	e := c.newError(c.last.kind, c.last.err)
 	e.Delivery = errors.NotSent
 	c.close(e)
+	c.done = true
 	return e
 }
 
 // finish ends a call of which something was sent: with the last answer, whatever its status, or with an error.
 func (c *call) finish() (*http.Response, error) {
+	c.unsent()
+	r := &c.last
+	switch {
+	case r.resp == nil:
+		e := c.newError(r.kind, r.err)
+		e.Delivery = c.delivery()
+		c.end(e)
+		c.done = true
+		return nil, e
+	case r.resp.Body == http.NoBody, r.resp.StatusCode == http.StatusSwitchingProtocols, r.captured:
+		c.end(nil)
+	default:
+		if c.listening() {
+			c.ended = time.Since(c.start)
+			c.announce(nil)
+		}
+		c.clock.Body()
+		c.stream.Init(r.resp.Body, c)
+		r.resp.Body = &c.stream
+	}
+	c.done = true
+	return r.resp, nil
+}
+
+// unsent gives back what was taken for an attempt that is not sent.
+func (c *call) unsent() {
 	if c.token {
+		c.token = false
 		c.t.budget.Return()
 	}
 	if c.nextReady && c.next != nil {
 		_ = c.next.Close()
 	}
+	c.nextReady, c.next = false, nil
 	c.body.Finish()
-	c.done = true
-	r := &c.last
-	if r.resp == nil {
-		e := c.newError(r.kind, r.err)
-		e.Delivery = c.delivery()
-		c.end(e)
-		return nil, e
-	}
-	if r.resp.Body == http.NoBody || r.resp.StatusCode == http.StatusSwitchingProtocols || r.captured {
-		c.end(nil)
-		return r.resp, nil
-	}
-	if c.listening() {
-		c.ended = time.Since(c.start)
-		c.announce(nil)
-	}
-	c.clock.Body()
-	c.stream.Init(r.resp.Body, c)
-	r.resp.Body = &c.stream
-	return r.resp, nil
 }
 
 // delivery is what is known of the whole call: one attempt that may have been processed is enough to doubt it.
@@ -91,9 +100,7 @@ func (c *call) end(e *errors.Error) {
 // close gives back what the call holds and tells who listens.
 func (c *call) close(e *errors.Error) {
 	c.leave()
-	if c.n == 0 {
-		c.body.Finish() // a refused call's body was given to nobody
-	}
+	c.unsent() // a refused call's body was given to nobody
 	if c.listening() {
 		if !c.start.IsZero() {
 			c.ended = time.Since(c.start)
@@ -119,7 +126,7 @@ func (c *call) Ended(n int64, err error) error {
 		if err != nil && c.ctx().Err() == nil {
 			outcome = breaker.Failure
 		}
-		c.permit.Done(outcome)
+		c.permit.DoneIn(outcome, c.took)
 	}
 	c.leave()
 	if c.listening() {
@@ -145,16 +152,27 @@ func (c *call) bodyError(err, cause error) error {
 	return e
 }
 
-// recoverPlaces gives back what a call holds that did not return: its base panicked, or ended the goroutine.
-func (c *call) recoverPlaces() {
+// abandon gives back what a call holds that does not return: its base, or a hook, panicked or ended the goroutine. The
+// panic goes on.
+func (c *call) abandon() {
 	if c.done {
 		return
 	}
+	c.done = true
 	if c.permitHeld {
-		c.permit.Done(breaker.Failure)
+		outcome := breaker.Ignored // a hook's fault is not the vendor's
+		if c.sending {
+			outcome = breaker.Failure
+		}
+		c.permit.Done(outcome)
 	}
-	c.clock.End()
-	c.body.Finish()
+	if c.last.resp != nil {
+		_ = c.last.resp.Body.Close()
+	}
+	c.unsent()
+	if c.clock != nil {
+		c.clock.End()
+	}
 	c.leave()
 }
 
@@ -171,10 +189,7 @@ func (c *call) newError(kind errors.Kind, cause error) *errors.Error {
 // operation names a request without its path and query, which may hold phone numbers and tokens. A vendor has few hosts:
 // the last name made is kept, so that a refusal need not make one.
 func (t *Transport) operation(r *http.Request) string {
-	m, host := method(r), ""
-	if r.URL != nil {
-		host = r.URL.Host
-	}
+	m, host := method(r), host(r)
 	if o := t.lastOp.Load(); o != nil && o.method == m && o.host == host {
 		return o.text
 	}
@@ -237,7 +252,7 @@ func (c *call) outcomeDelivery(e *errors.Error) errors.Delivery {
 func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr error) {
 	if h := c.t.cfg.Hooks.OnCall; h != nil {
 		h(CallEvent{
-			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: c.req.URL.Host, Status: c.last.status(), Err: e,
+			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Status: c.last.status(), Err: e,
 			Delivery: c.outcomeDelivery(e), Stop: c.stop, Reason: c.last.verdict.Reason, Attempts: c.n,
 			MaxAttempts: c.t.cfg.MaxAttempts, ToHeaders: c.ended, Total: total, BodyBytes: n, BodyErr: bodyErr,
 		})
@@ -257,7 +272,7 @@ func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr err
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 12),
-		slog.String("service", c.t.name), slog.String("method", method(c.req)), slog.String("host", c.req.URL.Host),
+		slog.String("service", c.t.name), slog.String("method", method(c.req)), slog.String("host", host(c.req)),
 		slog.Int("status", c.last.status()), slog.Int("attempts", c.n),
 		slog.String("delivery", c.outcomeDelivery(e).String()), slog.Duration("duration", total),
 		slog.String("correlation_id", c.id[0]))

@@ -273,6 +273,82 @@ func TestAPanicOfTheBaseLeavesNothingTaken(t *testing.T) {
 	})
 }
 
+func TestAPanicOfAHookLeavesNothingTaken(t *testing.T) {
+	boom := func(status httpx.Status) httpx.Hooks {
+		return httpx.Hooks{OnEvent: func(e httpx.Event) {
+			if e.Status == status {
+				panic("hook")
+			}
+		}}
+	}
+	for name, tc := range map[string]struct {
+		cfg httpx.Config
+		src step
+	}{
+		"before an attempt":     {httpx.Config{Hooks: boom(httpx.StatusAttempt)}, answer(200, "x")},
+		"before a retry":        {httpx.Config{Hooks: boom(httpx.StatusRetrying)}, answer(429, "x")},
+		"with the answer":       {httpx.Config{Hooks: boom(httpx.StatusSucceeded)}, answer(200, "x")},
+		"with a failure":        {httpx.Config{Hooks: boom(httpx.StatusFailed)}, fail(errReset)},
+		"after an attempt":      {httpx.Config{Hooks: httpx.Hooks{OnAttempt: func(httpx.AttemptEvent) { panic("hook") }}}, answer(200, "x")},
+		"in the limiter":        {httpx.Config{Limiter: panickyLimiter{}}, answer(200, "x")},
+		"in the profile's keys": {httpx.Config{Profile: httpx.Profile{HonoursKey: func(*http.Request) bool { panic("hook") }}}, answer(200, "x")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bodies := &closeCounter{}
+			tc.cfg.BackoffBase, tc.cfg.MaxConcurrent = noWait, 1
+			tc.cfg.Base = follow(func(req *http.Request) (*http.Response, error) {
+				resp, err := tc.src(req)
+				if resp != nil {
+					bodies.closes--
+					resp.Body = &closeBoth{resp.Body, bodies}
+				}
+				return resp, err
+			})
+			tr, err := httpx.NewTransport("vendor", tc.cfg)
+			require.NoError(t, err)
+			for range 5 {
+				body := &closeCounter{Reader: strings.NewReader("x")}
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://vendor.test", body)
+				require.NoError(t, err)
+				require.PanicsWithValue(t, "hook", func() { _, _ = tr.RoundTrip(req) })
+				require.Zero(t, tr.InFlight())
+				require.Equal(t, 1, body.closes)
+				require.Zero(t, bodies.closes, "a response that nobody gets is closed")
+			}
+			if name != "with a failure" {
+				require.Equal(t, breaker.Closed, tr.Breaker().State(), "a hook's fault is not the vendor's")
+			}
+			require.InDelta(t, 1, tr.BudgetLeft(), 0)
+		})
+	}
+}
+
+type panickyLimiter struct{ fakeLimiter }
+
+func (panickyLimiter) Acquire(context.Context, time.Time) error { panic("hook") }
+func (panickyLimiter) Refund()                                  {}
+func (panickyLimiter) Pause(time.Duration)                      {}
+func (panickyLimiter) Learn(int64, time.Duration)               {}
+
+type closeBoth struct {
+	io.ReadCloser
+
+	also *closeCounter
+}
+
+func (c *closeBoth) Close() error { c.also.closes++; return c.ReadCloser.Close() }
+
+func TestAMissingURLIsTheBasesToRefuse(t *testing.T) {
+	tr, err := httpx.NewTransport("vendor", httpx.Config{BreakerPerHost: true, Hooks: (&recorder{}).hooks()})
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip((&http.Request{}).WithContext(t.Context()))
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	require.Equal(t, errors.Invalid, errors.KindOf(err))
+	require.Equal(t, errors.NotSent, errors.DeliveryOf(err))
+}
+
 func TestMalformedAnswersOfABase(t *testing.T) {
 	for name, s := range map[string]step{
 		"neither": fail(nil),
