@@ -85,12 +85,14 @@ func TestABodyThatCannotBeReplayedEndsTheCall(t *testing.T) {
 
 func TestABodyWithinTheBufferIsReplayed(t *testing.T) {
 	base := follow(answer(503, ""), answer(200, ""))
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://vendor.test", io.LimitReader(strings.NewReader("abc"), 3))
+	src := &closeCounter{Reader: strings.NewReader("abc")}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://vendor.test", src)
 	require.NoError(t, err)
 	resp, err := client(t, httpx.Config{Base: base, BackoffBase: noWait}).Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, []string{"abc", "abc"}, base.bodies())
+	require.Equal(t, 1, src.closes)
 }
 
 type zeros struct{}
@@ -195,6 +197,35 @@ func TestAStalledBodyEndsAndCountsAsAFailure(t *testing.T) {
 		require.Zero(t, tr.InFlight())
 		require.ErrorIs(t, rec.calls[0].BodyErr, context.DeadlineExceeded)
 	})
+}
+
+func TestSlowIsTheTimeToTheHeadersNotToTheEndOfTheBody(t *testing.T) {
+	for name, tc := range map[string]struct {
+		headers, body time.Duration
+		want          breaker.State
+	}{
+		"slow headers": {2 * time.Second, 0, breaker.Open},
+		"slow body":    {0, 2 * time.Second, breaker.Closed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := follow(after(tc.headers, answer(200, "x")))
+				tr, err := httpx.NewTransport("vendor", httpx.Config{Base: base, Breaker: breaker.Config{SlowCall: time.Second}})
+				require.NoError(t, err)
+				for range 3 {
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+					require.NoError(t, err)
+					resp, err := tr.RoundTrip(req)
+					require.NoError(t, err)
+					time.Sleep(tc.body)
+					_, err = io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					require.NoError(t, resp.Body.Close())
+				}
+				require.Equal(t, tc.want, tr.Breaker().State())
+			})
+		})
+	}
 }
 
 func TestAnEventStreamDoesNotHoldAProbe(t *testing.T) {
