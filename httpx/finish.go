@@ -92,7 +92,7 @@ func (c *call) end(e *errors.Error) {
 	if c.last.resp == nil || c.last.resp.StatusCode != http.StatusSwitchingProtocols {
 		c.clock.End()
 	} else {
-		c.clock.Headers() // an upgraded connection is the caller's: its context stays, only the timer stops
+		c.clock.Leave() // an upgraded connection is the caller's, and so is its context
 	}
 	c.close(e)
 }

@@ -49,6 +49,7 @@ type Expiry struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	idle   time.Duration
+	armed  bool // the timer to the headers fires early enough to watch over the body as well
 	phase  atomic.Uint32
 	// reading is when the read under way began, on the clock of now; zero where none is.
 	reading atomic.Int64
@@ -73,6 +74,7 @@ func (e *Expiry) Start(ctx context.Context, toHeaders, idleFor time.Duration) co
 	if toHeaders <= 0 {
 		toHeaders = math.MaxInt64 // only [Expiry.Body] arms it
 	}
+	e.armed = idleFor >= toHeaders
 	e.timer = time.AfterFunc(toHeaders, e.fire)
 	return e.ctx
 }
@@ -94,6 +96,7 @@ func (e *Expiry) Again(toHeaders time.Duration) bool {
 		if toHeaders <= 0 {
 			toHeaders = math.MaxInt64
 		}
+		e.armed = e.idle >= toHeaders
 		e.timer.Reset(toHeaders)
 	}
 	return true
@@ -104,7 +107,7 @@ func (e *Expiry) Headers() bool {
 	if !e.phase.CompareAndSwap(headers, body) {
 		return false
 	}
-	if e.timer != nil {
+	if e.timer != nil && !e.armed {
 		e.timer.Stop()
 	}
 	return true
@@ -112,7 +115,7 @@ func (e *Expiry) Headers() bool {
 
 // Body starts the watch over the reads of the body.
 func (e *Expiry) Body() {
-	if e.idle > 0 {
+	if e.idle > 0 && !e.armed {
 		e.timer.Reset(e.idle)
 	}
 }
@@ -128,12 +131,17 @@ func (e *Expiry) Read(begin bool) {
 	}
 }
 
-// End stops the clock and releases the context.
-func (e *Expiry) End() {
+// Leave stops the clock and leaves the context to whoever still needs it, until the caller's own ends.
+func (e *Expiry) Leave() {
 	e.phase.Store(over)
 	if e.timer != nil {
 		e.timer.Stop()
 	}
+}
+
+// End stops the clock and releases the context.
+func (e *Expiry) End() {
+	e.Leave()
 	if e.cancel != nil {
 		e.cancel(nil)
 	}
@@ -152,7 +160,7 @@ func (e *Expiry) fire() {
 		e.cancel(attempt)
 		return
 	}
-	if e.phase.Load() != body {
+	if e.phase.Load() != body || e.idle <= 0 {
 		return
 	}
 	left := e.idle

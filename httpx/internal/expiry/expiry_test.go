@@ -54,7 +54,7 @@ func TestHeadersInTimeAndNot(t *testing.T) {
 }
 
 func TestAStalledReadEndsTheContextAndASlowReaderDoesNot(t *testing.T) {
-	for name, toHeaders := range map[string]time.Duration{"with a limit to the headers": time.Hour, "without": 0} {
+	for name, toHeaders := range map[string]time.Duration{"longer to the headers": time.Hour, "shorter": time.Millisecond, "as long": time.Second, "without": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var e expiry.Expiry
@@ -77,6 +77,47 @@ func TestAStalledReadEndsTheContextAndASlowReaderDoesNot(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatIsLeftAloneDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e expiry.Expiry
+		ctx := e.Start(t.Context(), time.Second, time.Minute)
+		require.True(t, e.Headers())
+		e.Read(true) // even in a read: nobody watches any more
+		e.Leave()
+		time.Sleep(time.Hour)
+		require.NoError(t, ctx.Err())
+		e.End()
+	})
+}
+
+func TestAnAttemptAfterAnotherHasTheContextAndItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e expiry.Expiry
+		ctx := e.Start(t.Context(), time.Second, 0)
+		for range 3 {
+			time.Sleep(time.Second - 1)
+			e.Rest()
+			time.Sleep(time.Hour)
+			require.True(t, e.Again(time.Second))
+			require.NoError(t, ctx.Err())
+		}
+		begin := time.Now()
+		<-ctx.Done()
+		require.Equal(t, time.Second, time.Since(begin))
+		e.Rest()
+		require.False(t, e.Again(time.Second), "what has ended does not serve again")
+		e.End()
+
+		var open expiry.Expiry
+		open.Start(t.Context(), 0, time.Second)
+		open.Rest()
+		require.True(t, open.Again(0))
+		require.True(t, open.Headers())
+		require.False(t, open.Again(0), "an attempt that came to its headers is not over")
+		open.End()
+	})
 }
 
 func TestTheCallersEndPassesThrough(t *testing.T) {
