@@ -28,7 +28,7 @@ type inject struct {
 }
 
 func (i inject) Handle(_ context.Context, r slog.Record) error {
-	return i.Handler.Handle(i.ctx, r) //nolint:contextcheck // the point of it
+	return i.Handler.Handle(i.ctx, r)
 }
 
 func (i inject) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -172,7 +173,7 @@ func (c *call) breaker() bool {
 // callerGone is the refusal of a context that is done.
 func (c *call) callerGone() bool {
 	cause := context.Cause(c.ctx())
-	if c.ctx().Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
+	if c.ctx().Err() == context.DeadlineExceeded {
 		return c.refused(errors.StopDeadline, errors.Unavailable, cause, 0)
 	}
 	return c.refused(errors.StopCanceled, errors.Canceled, cause, 0)
@@ -318,9 +319,7 @@ func (c *call) stamp(ctx context.Context, body io.ReadCloser) *http.Request {
 		return out
 	}
 	h := make(http.Header, len(c.req.Header)+2)
-	for k, v := range c.req.Header {
-		h[k] = v
-	}
+	maps.Copy(h, c.req.Header)
 	h[headerCorrelationID] = c.id[:1:1]
 	if c.key != "" {
 		h.Set(c.t.cfg.Profile.IdempotencyHeader, c.key)
@@ -445,8 +444,8 @@ func (c *call) callerLeft() bool {
 	if c.last.err == nil {
 		c.last.err = context.Cause(c.ctx())
 	}
-	c.last.resp = nil                              // captured: there is nothing on the wire to close
-	if c.ctx().Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns exactly one of two values
+	c.last.resp = nil // captured: there is nothing on the wire to close
+	if c.ctx().Err() == context.DeadlineExceeded {
 		c.last.kind = errors.VendorTimeout
 		return c.enough(errors.StopDeadline)
 	}

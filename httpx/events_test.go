@@ -100,11 +100,11 @@ func TestPlantedSecretsStayWhereTheyAre(t *testing.T) {
 	leak := &url.Error{Op: "Get", URL: "http://u:planted-user@vendor.test/planted-path?token=planted-query", Err: errReset}
 	secretAnswer := answer(500, "planted-response-body", "Set-Cookie", "planted-cookie", "X-Secret", "planted-header")
 	failure := func(s step, method string) {
-		var log bytes.Buffer
+		var logged bytes.Buffer
 		var rec recorder
 		c := client(t, httpx.Config{
 			Base: follow(s), BackoffBase: noWait, Hooks: rec.hooks(),
-			Logger:  slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Logger:  slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			Breaker: breaker.Config{Mode: breaker.Disabled},
 			Profile: httpx.Profile{DecodeError: func(r httpx.Response) httpx.VendorError {
 				return httpx.VendorError{Message: string(r.Body)}
@@ -126,8 +126,8 @@ func TestPlantedSecretsStayWhereTheyAre(t *testing.T) {
 		text = append(text, e.Error(), fmt.Sprintf("%v", e), fmt.Sprint(e.LogValue()))
 		problem, err := json.Marshal(errors.ProblemOf(e))
 		require.NoError(t, err)
-		text = append(text, string(problem), log.String())
-		require.NotEmpty(t, log.String())
+		text = append(text, string(problem), logged.String())
+		require.NotEmpty(t, logged.String())
 		require.NotEmpty(t, rec.calls)
 		for _, ev := range rec.events {
 			raw, err := json.Marshal(ev)
@@ -162,11 +162,11 @@ func TestTheLogHasOneRecordACall(t *testing.T) {
 		"no answer":        {[]step{fail(errReset)}, "WARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
-			h := slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})
+			var logged bytes.Buffer
+			h := slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})
 			c := client(t, httpx.Config{Base: follow(tc.steps...), BackoffBase: noWait, Logger: slog.New(h)})
 			_, _, _ = send(t, correlation.WithID(t.Context(), "id-1"), c, "GET", "")
-			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+			lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
 			require.Len(t, lines, 1)
 			var got map[string]any
 			require.NoError(t, json.Unmarshal([]byte(lines[0]), &got))

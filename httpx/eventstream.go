@@ -184,12 +184,14 @@ func (s *EventStream) stream(ctx context.Context, w http.ResponseWriter, id stri
 	for {
 		var events []Event
 		events, seen = s.after(id, seen)
-		for i, e := range events {
+		number := seen - uint64(len(events))
+		for _, e := range events {
+			number++
 			data, err := json.Marshal(e)
 			if err != nil {
 				continue // an Event has nothing in it that can fail
 			}
-			out = fmt.Appendf(out, "id: %d\ndata: %s\n\n", seen-uint64(len(events)-1-i), data)
+			out = fmt.Appendf(out, "id: %d\ndata: %s\n\n", number, data)
 		}
 		// A server's WriteTimeout is meant for answers that end; a reader that takes nothing for two beats is gone.
 		_ = control.SetWriteDeadline(time.Now().Add(2 * s.cfg.Heartbeat))

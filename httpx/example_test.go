@@ -101,7 +101,7 @@ func ExampleNewTransport() {
 	transport.Breaker().ForceOpen() // an operator's command
 
 	client := &http.Client{Transport: transport}
-	_, err = client.Get("http://vendor.example") //nolint:bodyclose // there is no response
+	_, err = client.Get("http://vendor.example")
 	fmt.Println(errors.KindOf(err), errors.DeliveryOf(err), errors.StopOf(err))
 	// Output: circuit_open not_sent breaker_open
 }

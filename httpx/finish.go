@@ -140,7 +140,7 @@ func (c *call) bodyError(err, cause error) error {
 	e := c.newError(errors.VendorBadResponse, fault.Strip(err))
 	e.Delivery, e.Stop = errors.Delivered, errors.StopPermanent
 	switch {
-	case c.ctx().Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
+	case c.ctx().Err() == context.Canceled:
 		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, context.Cause(c.ctx())
 	case c.ctx().Err() != nil:
 		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, context.Cause(c.ctx())

@@ -102,7 +102,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func TestAnErrorBodyIsBoundedAndSaysSo(t *testing.T) {
 	base := follow(answer(404, strings.Repeat("x", 100)))
 	c := client(t, httpx.Config{Base: base, MaxErrorBody: 10})
-	resp, err := c.Get("http://vendor.test") //nolint:noctx // nothing to cancel
+	resp, err := c.Get("http://vendor.test")
 	require.NoError(t, err)
 	got, err := io.ReadAll(resp.Body)
 	require.Len(t, got, 10)
@@ -255,7 +255,13 @@ func TestTheBulkheadRefusesOrWaits(t *testing.T) {
 			tr, err := httpx.NewTransport("vendor", httpx.Config{Base: base, MaxConcurrent: 1, BulkheadWait: wait})
 			require.NoError(t, err)
 			c := &http.Client{Transport: tr}
-			go func() { _, _, _ = send(t, t.Context(), c, "GET", "") }()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+			require.NoError(t, err)
+			go func() {
+				if resp, err := c.Do(req); err == nil {
+					_ = resp.Body.Close()
+				}
+			}()
 			synctest.Wait()
 			return tr, c
 		}
@@ -354,7 +360,7 @@ func TestAPanicOfAHookLeavesNothingTaken(t *testing.T) {
 	}
 }
 
-type panickyLimiter struct{ fakeLimiter }
+type panickyLimiter struct{}
 
 func (panickyLimiter) Acquire(context.Context, time.Time) error { panic("hook") }
 func (panickyLimiter) Refund()                                  {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func (c *call) failed(err error, conn *connProbe) result {
 	v := &r.verdict
 	v.Reason = f.Reason
 	switch {
-	case c.ctx().Err() == context.Canceled: //nolint:errorlint // Err returns exactly one of two values
+	case c.ctx().Err() == context.Canceled:
 		v.Reason, r.kind, r.outcome = "canceled", errors.Canceled, breaker.Ignored
 		r.err = context.Cause(c.ctx())
 	case c.ctx().Err() != nil:
@@ -173,12 +174,8 @@ func outcomeOf(status int, v Verdict) breaker.Outcome {
 
 // inspects says whether the profile wants to see the body of this answer below 400.
 func (p *Profile) inspects(resp *http.Response) bool {
-	for _, status := range p.InspectBody {
-		if status == resp.StatusCode {
-			return strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")
-		}
-	}
-	return false
+	return slices.Contains(p.InspectBody, resp.StatusCode) &&
+		strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")
 }
 
 // verdict is the profile's view of an answer, else the standard one.

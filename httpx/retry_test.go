@@ -306,8 +306,10 @@ func TestTimeouts(t *testing.T) {
 		"the caller's":                     {"GET", []step{hang}, httpx.Config{}, 4 * time.Second, 1, 4 * time.Second, errors.VendorTimeout, errors.StopDeadline},
 		"the base's own":                   {"GET", []step{fail(context.DeadlineExceeded)}, httpx.Config{BackoffBase: noWait}, 0, 3, 0, errors.VendorTimeout, errors.StopExhausted},
 		"the last attempt gets what is left": {
-			"GET", []step{after(4*time.Second, answer(503, "")), hang},
-			httpx.Config{BackoffBase: noWait, TotalTimeout: 9 * time.Second, MaxAttempts: 2, AttemptTimeout: -1}, 0, 2, 9 * time.Second, errors.VendorTimeout, errors.StopExhausted,
+			"GET",
+			[]step{after(4*time.Second, answer(503, "")), hang},
+			httpx.Config{BackoffBase: noWait, TotalTimeout: 9 * time.Second, MaxAttempts: 2, AttemptTimeout: -1},
+			0, 2, 9 * time.Second, errors.VendorTimeout, errors.StopExhausted,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func (s *script) bodies() []string {
 
 func follow(steps ...step) *script { return &script{steps: steps} }
 
-// answer responds with a status, a body and headers given as name, value, …
+// answer responds with a status, a body and headers given as name, value, and so on.
 func answer(status int, body string, headers ...string) step {
 	return func(req *http.Request) (*http.Response, error) {
 		h := http.Header{"Content-Type": {"application/json"}}

@@ -34,7 +34,7 @@ func (e *Error) Timeout() bool { return true }
 func (e *Error) Temporary() bool { return true }
 
 // Is matches [context.DeadlineExceeded].
-func (e *Error) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // as Is must
+func (e *Error) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // phases of an Expiry; each is entered once.
 const (

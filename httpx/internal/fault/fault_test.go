@@ -27,7 +27,7 @@ func TestWhatTheRealTransportReports(t *testing.T) {
 	defer secure.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	silent := listen(t, func(c net.Conn) { <-t.Context().Done() })
+	silent := listen(t, func(net.Conn) { <-t.Context().Done() })
 	garbage := listen(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1024))
 		_, _ = c.Write([]byte("this is not HTTP\r\n\r\n"))

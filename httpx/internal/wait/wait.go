@@ -39,7 +39,7 @@ func upTo(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return rand.N(d + 1)
+	return rand.N(d + 1) //nolint:gosec // nobody gains by guessing a wait
 }
 
 // Sleep waits for d or until ctx is done, and reports whether it slept to the end.
