@@ -1,0 +1,194 @@
+package bench_test
+
+import (
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"testing"
+
+	"github.com/prusik-go/prusik/internal/bench"
+)
+
+// TestBudgetAllocations holds what Prusik may allocate for a call above the same call of the bare client. For an
+// open breaker the bare client's call is one that fails in the transport, and the one allocation is the error.
+func TestBudgetAllocations(t *testing.T) {
+	notUnderRace(t)
+	for _, c := range []struct {
+		scenario, subject string
+		above             float64
+	}{
+		{bench.Get, bench.Prusik, 12},
+		{bench.Get, bench.PrusikUntimed, 4},
+		{bench.Open, bench.Prusik, 1},
+		{bench.Open, bench.PrusikUntimed, 1},
+	} {
+		t.Run(c.scenario+"/"+c.subject, func(t *testing.T) {
+			bare, _ := cost(t, c.scenario, bench.Bare)
+			got, _ := cost(t, c.scenario, c.subject)
+			t.Logf("%.0f allocations, %.0f of them the bare client's", got, bare)
+			if got > bare+c.above {
+				t.Errorf("%.0f allocations above the bare client's %.0f, the limit is %.0f", got-bare, bare, c.above)
+			}
+		})
+	}
+}
+
+// TestBudgetBodyIsNotCopied holds that a body that GetBody can rewind costs the same whatever its size.
+func TestBudgetBodyIsNotCopied(t *testing.T) {
+	notUnderRace(t)
+	const noise = 64 // bytes: a map or a pool may grow once in all calls
+	for _, name := range []string{bench.Prusik, bench.PrusikUntimed} {
+		t.Run(name, func(t *testing.T) {
+			allocs, bytes := cost(t, bench.PostSmall, name)
+			largeAllocs, largeBytes := cost(t, bench.PostLarge, name)
+			if largeAllocs != allocs || largeBytes > bytes+noise {
+				t.Errorf("1 KiB: %.0f allocations, %.0f bytes; 1 MiB: %.0f allocations, %.0f bytes",
+					allocs, bytes, largeAllocs, largeBytes)
+			}
+		})
+	}
+}
+
+// TestBudgetClosedBreaker holds that a breaker that lets a call through, or turns it away, allocates nothing.
+func TestBudgetClosedBreaker(t *testing.T) {
+	notUnderRace(t)
+	for _, c := range []struct {
+		scenario, subject string
+		most              float64
+	}{
+		{bench.Closed, bench.PrusikPermit, 0},
+		{bench.Closed, bench.PrusikBreaker, 0},
+		{bench.ClosedFailing, bench.PrusikPermit, 0},
+		{bench.ClosedFailing, bench.PrusikTimed, 0},
+		{bench.Open, bench.PrusikPermit, 0},
+		{bench.Open, bench.PrusikBreaker, 1}, // the error
+	} {
+		t.Run(c.scenario+"/"+c.subject, func(t *testing.T) {
+			if got, _ := costOver(t, "breaker", c.scenario, c.subject); got > c.most {
+				t.Errorf("%.0f allocations, the limit is %.0f", got, c.most)
+			}
+		})
+	}
+}
+
+// TestBudgetGoroutines holds that no goroutine is started for a call: not while it is in flight, not while its body
+// is open, not after. The control is a peer known to start them.
+func TestBudgetGoroutines(t *testing.T) {
+	for _, c := range []struct {
+		subject     string
+		least, most int // calls of 100 that start a goroutine
+	}{
+		{bench.Prusik, 0, 0},
+		{bench.PrusikUntimed, 0, 0},
+		{bench.FailsafeFive, 50, 100},
+	} {
+		t.Run(c.subject, func(t *testing.T) {
+			inFlight := 0
+			do, err := contestant(t, c.subject).New(roundTripper(func(r *http.Request) (*http.Response, error) {
+				inFlight = runtime.NumGoroutine()
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			starting := 0
+			for call := range 101 {
+				before := runtime.NumGoroutine()
+				resp, err := do(t.Context(), http.MethodGet, "http://bench.invalid/0", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				open := runtime.NumGoroutine()
+				if err := resp.Body.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if call == 0 {
+					continue // the first call may set things up
+				}
+				if max(inFlight, open, runtime.NumGoroutine()) > before {
+					starting++
+				}
+			}
+			if starting < c.least || starting > c.most {
+				t.Errorf("%d calls of 100 started a goroutine, not %d to %d", starting, c.least, c.most)
+			}
+		})
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func contestant(t *testing.T, name string) bench.Contestant {
+	t.Helper()
+	for _, c := range bench.Contestants() {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("no contestant %q", name)
+	return bench.Contestant{}
+}
+
+// cost returns the allocations and bytes of one call of a contestant over the stub.
+func cost(t *testing.T, scenario, subject string) (allocs, bytes float64) {
+	t.Helper()
+	return costOver(t, "stub", scenario, subject)
+}
+
+func costOver(t *testing.T, over, scenario, subject string) (allocs, bytes float64) {
+	t.Helper()
+	for _, s := range bench.Scenarios() {
+		if s.Over != over || s.Name != scenario || s.Parallel {
+			continue
+		}
+		subjects, err := s.Subjects()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, candidate := range subjects {
+			if candidate.Name == subject {
+				found = true
+				allocs, bytes = average(t, candidate)
+			}
+			if err := candidate.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if found {
+			return allocs, bytes
+		}
+	}
+	t.Fatalf("no %q in %s/%s/serial", subject, over, scenario)
+	return 0, 0
+}
+
+// average runs without the collector, which empties pools.
+func average(t *testing.T, subject *bench.Subject) (allocs, bytes float64) {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	const calls = 100
+	call := func() {
+		if err := subject.Op(0, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allocs = testing.AllocsPerRun(calls, call)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range calls {
+		call()
+	}
+	runtime.ReadMemStats(&after)
+	return allocs, float64(after.TotalAlloc-before.TotalAlloc) / calls
+}
+
+// notUnderRace skips a test whose numbers the race detector changes.
+func notUnderRace(t *testing.T) {
+	t.Helper()
+	if underRace() {
+		t.Skip("the race detector allocates")
+	}
+}

@@ -1,0 +1,101 @@
+package bench
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/httpx"
+)
+
+func prusikContestants() []Contestant {
+	return []Contestant{
+		{
+			Name: Prusik, Does: "all that the one written by hand does, bulkhead, body idle timeout, call record",
+			Retries: true, Breaks: true,
+			New: func(base http.RoundTripper) (Do, error) { return newPrusik(base, true) },
+		},
+		{
+			Name: PrusikUntimed, Does: "the same, with all timeouts off", Retries: true, Breaks: true,
+			New: func(base http.RoundTripper) (Do, error) { return newPrusik(base, false) },
+		},
+	}
+}
+
+// newPrusik leaves the retry budget off: no peer has one, and a scenario that retries every call would empty it.
+// Limiter and instruments are on, because the client written by hand has them.
+func newPrusik(base http.RoundTripper, timeouts bool) (Do, error) {
+	count, err := newInstruments()
+	if err != nil {
+		return nil, err
+	}
+	cfg := httpx.Config{
+		Base:           base,
+		TotalTimeout:   totalTimeout + time.Second, // room for three attempts and their waits
+		AttemptTimeout: attemptTimeout,
+		MaxAttempts:    maxAttempts,
+		BackoffBase:    backoffWait,
+		BackoffMax:     backoffWait,
+		RetryBudget:    -1,
+		MaxConcurrent:  concurrency,
+		Breaker:        breaker.Config{Failures: tripAfter, Window: tripAfter, OpenFor: openFor},
+		Limiter:        limiter{rate.NewLimiter(perSecond, concurrency)},
+		Hooks:          httpx.Hooks{OnAttempt: count.attempt},
+	}
+	if !timeouts {
+		cfg.TotalTimeout, cfg.AttemptTimeout, cfg.BodyIdleTimeout = -1, -1, -1
+	}
+	client, err := httpx.NewClient("bench", cfg)
+	if err != nil {
+		return nil, err
+	}
+	return through(client), nil
+}
+
+// instruments are the counter and the histogram of [newHandwritten], resolved once for each class of status.
+type instruments struct {
+	requests [6]prometheus.Counter
+	seconds  [6]prometheus.Observer
+}
+
+func newInstruments() (*instruments, error) {
+	registry := prometheus.NewRegistry()
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "client_requests_total", Help: "Requests.",
+	}, []string{"code"})
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "client_request_duration_seconds", Help: "Duration of requests.", Buckets: prometheus.DefBuckets,
+	}, []string{"code"})
+	for _, c := range []prometheus.Collector{requests, seconds} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	var all instruments
+	for i, class := range []string{"error", "1xx", "2xx", "3xx", "4xx", "5xx"} {
+		all.requests[i], all.seconds[i] = requests.WithLabelValues(class), seconds.WithLabelValues(class)
+	}
+	return &all, nil
+}
+
+func (i *instruments) attempt(e httpx.AttemptEvent) {
+	class := e.Status / 100
+	if class >= len(i.requests) {
+		class = 0
+	}
+	i.requests[class].Inc()
+	i.seconds[class].Observe(e.Duration.Seconds())
+}
+
+// limiter is x/time/rate's, which the client written by hand has too.
+type limiter struct{ *rate.Limiter }
+
+func (l limiter) Acquire(ctx context.Context, _ time.Time) error { return l.Wait(ctx) }
+
+func (limiter) Refund()                    {}
+func (limiter) Pause(time.Duration)        {}
+func (limiter) Learn(int64, time.Duration) {}
