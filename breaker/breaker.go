@@ -24,6 +24,9 @@ type Breaker struct {
 	// calm equals epoch while only a failure can change something: closed, no failure in the count window, and no
 	// OnOutcome to call. What is not a failure needs no lock then.
 	calm atomic.Uint64
+	// shutUntil is readyAt for refusals that need no lock, because nobody is told of them: zero where each is decided
+	// under mu.
+	shutUntil atomic.Int64
 
 	mu sync.Mutex
 	// window counts the results of the closed state and decides when they are too bad: then it opens, and stays open
@@ -93,9 +96,13 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 		return b.permit(e), 0, true
 	case DisabledState:
 		return Permit{}, 0, true
+	case Open:
+		if wait := time.Duration(b.shutUntil.Load()) - b.now(); wait > 0 {
+			return Permit{}, wait, false
+		}
 	default:
-		return b.acquire()
 	}
+	return b.acquire()
 }
 
 func (b *Breaker) current() epoch { return epoch(b.epoch.Load()) }
@@ -267,6 +274,9 @@ func (b *Breaker) open(why Reason) {
 	b.openedAt = time.Now()
 	wait := b.openFor()
 	b.readyAt = b.now() + wait
+	if b.cfg.Hooks.OnReject == nil && b.cfg.Mode != Shadow {
+		b.shutUntil.Store(int64(b.readyAt))
+	}
 	b.transition(Open, why, wait)
 }
 
@@ -287,6 +297,7 @@ func (b *Breaker) restart(to State, why Reason) {
 	b.window.Open() // one that is closed already would keep its results
 	b.window.Close()
 	b.opens, b.openedAt, b.readyAt = 0, time.Time{}, 0
+	b.shutUntil.Store(0)
 	b.transition(to, why, 0)
 }
 

@@ -6,8 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"github.com/prusik-go/prusik/breaker"
@@ -15,6 +14,7 @@ import (
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/capture"
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
+	"github.com/prusik-go/prusik/httpx/internal/probe"
 	"github.com/prusik-go/prusik/httpx/internal/replay"
 	"github.com/prusik-go/prusik/httpx/internal/stream"
 	"github.com/prusik-go/prusik/httpx/internal/wait"
@@ -29,11 +29,12 @@ type call struct {
 	id      [1]string     // the correlation id; an array, so that a header can share it
 	key     string        // idempotency key of ours, or ""
 
-	start time.Time     // zero until it matters, see begin
+	start time.Duration // on the clock of expiry.Now; zero until it matters, see begin
 	limit time.Duration // from start to the earlier of the total timeout and the context's deadline; zero: none
 
 	safe       bool // idempotent by method or key: an attempt of unknown delivery may be sent again
 	unknown    bool // an attempt may have been processed
+	rejected   bool // an attempt arrived and was not
 	permitHeld bool
 	counted    bool // in flight
 	place      bool // in the queue of the bulkhead, where it has one
@@ -54,12 +55,14 @@ type call struct {
 	stop errors.Stop
 	wait time.Duration // until a new call is worthwhile, where known
 
-	clock    *expiry.Expiry
-	first    expiry.Expiry // the first attempt's clock, in place
-	out      *http.Request // what the last attempt sent
-	stream   stream.Body
-	captured *capture.Body // the last answer's, where it is not on the wire
-	ended    time.Duration // from start to the answer, where somebody listens
+	clock      *expiry.Expiry
+	conn       *probe.Context
+	firstClock expiry.Expiry // the first attempt's clock and probe, in place
+	firstConn  probe.Context
+	out        *http.Request // what the last attempt sent
+	stream     stream.Body
+	captured   *capture.Body // the last answer's, where it is not on the wire
+	ended      time.Duration // from start to the answer, where somebody listens
 }
 
 // begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens:
@@ -67,19 +70,21 @@ type call struct {
 func (c *call) begin(t *Transport, req *http.Request) {
 	c.t, c.req = t, req
 	c.observe = observerOf(c.ctx())
-	c.body.Init(req, t.cfg.MaxBodyBuffer)
 	if t.cfg.Limiter != nil || t.cfg.BulkheadWait > 0 || c.heard() {
 		c.startClock()
 	}
 }
 
+// since is the time since a reading of the call's clock.
+func (c *call) since(t time.Duration) time.Duration { return expiry.Now() - t }
+
 // ctx is the caller's context, which scopes the call.
 func (c *call) ctx() context.Context { return c.req.Context() }
 
 func (c *call) startClock() {
-	c.start, c.limit = time.Now(), c.t.cfg.TotalTimeout
+	c.start, c.limit = expiry.Now(), c.t.cfg.TotalTimeout
 	if d, ok := c.ctx().Deadline(); ok {
-		if left := max(d.Sub(c.start), 1); c.limit <= 0 || left < c.limit {
+		if left := max(time.Until(d), 1); c.limit <= 0 || left < c.limit {
 			c.limit = left
 		}
 	}
@@ -90,7 +95,7 @@ func (c *call) deadline() time.Time {
 	if c.limit <= 0 {
 		return time.Time{}
 	}
-	return c.start.Add(c.limit)
+	return time.Now().Add(c.limit - c.since(c.start))
 }
 
 func (c *call) killSwitch() bool {
@@ -198,7 +203,7 @@ func (c *call) toHeap() *call {
 
 // prepare finds out what every attempt needs to know.
 func (c *call) prepare() {
-	if c.start.IsZero() {
+	if c.start == 0 {
 		c.startClock()
 	}
 	c.correlate()
@@ -247,26 +252,26 @@ func (c *call) attempt() {
 	c.token = false // spent
 	began := c.start
 	if c.n > 1 {
-		began = time.Now()
+		began = expiry.Now()
 	}
 	if c.heard() {
 		c.emit(Event{Status: StatusAttempt, Attempt: c.n})
 	}
-	out, conn := c.outgoing(c.toHeaders(began))
+	out := c.outgoing(c.toHeaders(began))
 	c.sending = true
 	resp, err := c.t.base.RoundTrip(out)
 	c.sending = false
-	c.last = c.judge(resp, err, conn)
+	c.judge(resp, err)
 	c.settle(began)
 }
 
 // toHeaders is how long the attempt may take to its headers: the attempt's limit, or what is left of the call's.
-func (c *call) toHeaders(now time.Time) time.Duration {
+func (c *call) toHeaders(now time.Duration) time.Duration {
 	limit, total := c.t.cfg.AttemptTimeout, c.t.cfg.TotalTimeout
 	if total <= 0 {
 		return limit
 	}
-	left := max(total-now.Sub(c.start), 1)
+	left := max(total-(now-c.start), 1)
 	if limit <= 0 {
 		return left
 	}
@@ -275,48 +280,38 @@ func (c *call) toHeaders(now time.Time) time.Duration {
 
 // outgoing is the attempt's own request, under a clock that ends it after toHeaders. Where time did not run out on the
 // attempt before, its context and its request serve again: its response is off the wire, nothing of it goes on.
-func (c *call) outgoing(toHeaders time.Duration) (*http.Request, *connProbe) {
+func (c *call) outgoing(toHeaders time.Duration) *http.Request {
 	body := c.next
 	if !c.nextReady {
-		body, _ = c.body.Next() // the first body is the caller's own: no error
+		body, _ = c.body.Next(c.req, c.t.cfg.MaxBodyBuffer) // the first body is the caller's own: no error
 	}
 	c.nextReady, c.next = false, nil
 	switch {
 	case c.n == 1:
-		c.clock = &c.first
-	case c.safe && c.clock.Again(toHeaders):
-		if c.body.None() {
-			return c.out, nil
+		c.clock, c.conn = &c.firstClock, &c.firstConn
+	case c.clock.Again(toHeaders):
+		c.conn.Reset()
+		if !replay.None(c.req) {
+			c.out = c.out.WithContext(c.out.Context())
+			c.out.Body = body
 		}
-		c.out = c.out.WithContext(c.out.Context())
-		c.out.Body = body
-		return c.out, nil
+		return c.out
 	default:
 		c.clock.End()
-		c.clock = new(expiry.Expiry)
+		c.clock, c.conn = new(expiry.Expiry), new(probe.Context)
 	}
-	ctx := c.clock.Start(c.ctx(), toHeaders, c.t.cfg.BodyIdleTimeout)
-	var conn *connProbe
-	if !c.safe {
-		conn = new(connProbe)
-		ctx = conn.trace(ctx)
-	}
-	c.out = c.stamp(ctx, body)
-	return c.out, conn
+	c.conn.Init(c.clock.Start(c.ctx(), toHeaders, c.t.cfg.BodyIdleTimeout))
+	c.out = c.req.WithContext(c.conn)
+	c.out.Body = body
+	c.stamp()
+	return c.out
 }
 
-// stamp returns the request to send: a shallow copy with a header map of its own, whose value slices are shared.
-// Nothing is copied where the caller's request says it all already.
-func (c *call) stamp(ctx context.Context, body io.ReadCloser) *http.Request {
+// stamp puts the ids on the request, in a header map of its own whose value slices are shared.
+func (c *call) stamp() {
 	own := c.req.Header[headerCorrelationID]
-	stamped := len(own) == 1 && own[0] == c.id[0] && c.key == ""
-	if stamped && ctx == c.ctx() && c.n == 1 && !c.body.Recorded() {
-		return c.req
-	}
-	out := c.req.WithContext(ctx)
-	out.Body = body
-	if stamped {
-		return out
+	if len(own) == 1 && own[0] == c.id[0] && c.key == "" && (c.safe || !keyed(c.req.Header)) {
+		return // the caller's header says it all already
 	}
 	h := make(http.Header, len(c.req.Header)+2)
 	maps.Copy(h, c.req.Header)
@@ -324,12 +319,31 @@ func (c *call) stamp(ctx context.Context, body io.ReadCloser) *http.Request {
 	if c.key != "" {
 		h.Set(c.t.cfg.Profile.IdempotencyHeader, c.key)
 	}
-	out.Header = h
-	return out
+	if !c.safe {
+		hideKeys(h)
+	}
+	c.out.Header = h
+}
+
+// keyed reports whether net/http would take a request for repeatable by its header.
+func keyed(h http.Header) bool {
+	return h[headerIdempotencyKey] != nil || h[headerXIdempotencyKey] != nil
+}
+
+// hideKeys keeps a key that this vendor does not honour on the wire, but out of net/http's sight: it repeats any request
+// with one when a reused connection dies before the answer, and so would text a person twice. It looks for the canonical
+// name; in HTTP names have no case.
+func hideKeys(h http.Header) {
+	for _, name := range [...]string{headerIdempotencyKey, headerXIdempotencyKey} {
+		if v, ok := h[name]; ok {
+			delete(h, name)
+			h[strings.ToLower(name)] = v
+		}
+	}
 }
 
 // settle gives the attempt's permit back, and records the attempt.
-func (c *call) settle(began time.Time) {
+func (c *call) settle(began time.Duration) {
 	r := &c.last
 	slow := c.t.cfg.Breaker.SlowCall
 	failed := r.verdict.Delivery != errors.Delivered
@@ -340,15 +354,14 @@ func (c *call) settle(began time.Time) {
 		}
 		return // the usual case on a good day
 	}
-	took := time.Since(began)
+	took := c.since(began)
 	c.took = took
 	if !r.streams || slow > 0 && took >= slow {
 		c.permit.DoneIn(r.outcome, took)
 		c.permitHeld = false
 	}
-	if r.verdict.Delivery == errors.Unknown {
-		c.unknown = true
-	}
+	c.unknown = c.unknown || r.verdict.Delivery == errors.Unknown
+	c.rejected = c.rejected || r.verdict.Delivery == errors.Rejected
 	c.feedLimiter()
 	a := errors.Attempt{
 		Status: r.status(), Reason: r.verdict.Reason, Delivery: r.verdict.Delivery, Wait: c.waited, Duration: took,
@@ -372,7 +385,7 @@ func (c *call) feedLimiter() {
 	if l == nil || c.last.resp == nil {
 		return
 	}
-	if remaining, reset, ok := c.t.cfg.Profile.limits(c.last.resp.Header, time.Now()); ok {
+	if remaining, reset, ok := c.t.cfg.Profile.limits(c.last.resp.Header); ok {
 		l.Learn(remaining, reset)
 	}
 	if c.last.verdict.Limited {
@@ -402,20 +415,20 @@ func (c *call) retry() bool {
 		return c.enough(errors.StopUnsafeMethod)
 	case c.n >= cfg.MaxAttempts:
 		return c.enough(errors.StopExhausted)
-	case !c.body.Replayable():
+	case !c.body.Replayable(c.req):
 		return c.enough(errors.StopBodyNotReplayable)
 	case c.last.asked > cfg.MaxRetryAfter:
 		return c.enough(errors.StopRateLimited)
 	}
 	pause := c.t.backoff.Before(c.n, c.last.asked)
-	if c.limit > 0 && pause >= c.limit-time.Since(c.start) {
+	if c.limit > 0 && pause >= c.limit-c.since(c.start) {
 		return c.enough(errors.StopDeadline)
 	}
 	if !c.t.budget.Take() {
 		return c.enough(errors.StopBudget)
 	}
 	c.token = true
-	next, err := c.body.Next()
+	next, err := c.body.Next(c.req, c.t.cfg.MaxBodyBuffer)
 	if err != nil {
 		return c.enough(errors.StopBodyNotReplayable)
 	}
@@ -452,19 +465,6 @@ func (c *call) callerLeft() bool {
 	c.last.kind = errors.Canceled
 	return c.enough(errors.StopCanceled)
 }
-
-// connProbe learns from net/http whether an attempt ever had a connection. Only that it asked for one and never got it
-// proves that nothing was sent: a base that reports nothing proves nothing.
-type connProbe struct{ asked, got atomic.Bool }
-
-func (p *connProbe) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { p.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { p.got.Store(true) },
-	})
-}
-
-func (p *connProbe) notSent() bool { return p != nil && p.asked.Load() && !p.got.Load() }
 
 func method(r *http.Request) string {
 	if r.Method == "" {

@@ -34,6 +34,7 @@ func NewClient(name string, cfg Config) (*http.Client, error) {
 // field of cfg that is wrong.
 func NewTransport(name string, cfg Config) (*Transport, error) {
 	cfg, faults := cfg.settle(name)
+	cfg.Profile = cfg.Profile.canonical()
 	t := &Transport{name: name, cfg: cfg, backoff: wait.Backoff{Base: cfg.BackoffBase, Max: cfg.BackoffMax}}
 	var err error
 	if cfg.BreakerPerHost {

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -13,8 +14,10 @@ import (
 )
 
 const (
-	headerCorrelationID  = "X-Correlation-Id" // correlation.Header in the form net/http keeps it under
-	headerIdempotencyKey = "Idempotency-Key"
+	headerCorrelationID   = "X-Correlation-Id" // correlation.Header in the form net/http keeps it under
+	headerIdempotencyKey  = "Idempotency-Key"
+	headerRateLimit       = "Ratelimit"         // RateLimit, likewise
+	headerXIdempotencyKey = "X-Idempotency-Key" // net/http takes it for a key too
 )
 
 var (
@@ -50,11 +53,16 @@ func (c *call) finish() (*http.Response, error) {
 		c.end(e)
 		c.done = true
 		return nil, e
-	case r.resp.Body == http.NoBody, r.resp.StatusCode == http.StatusSwitchingProtocols, r.captured:
+	case r.captured:
+		if err := c.captured.Err(); err != nil {
+			c.captured.SetErr(c.bodyError(err, c.clock.Cause(), c.delivery()))
+		}
+		c.end(nil)
+	case r.resp.Body == http.NoBody, r.resp.StatusCode == http.StatusSwitchingProtocols:
 		c.end(nil)
 	default:
 		if c.listening() {
-			c.ended = time.Since(c.start)
+			c.ended = c.since(c.start)
 			c.announce(nil)
 		}
 		c.clock.Body()
@@ -75,16 +83,22 @@ func (c *call) unsent() {
 		_ = c.next.Close()
 	}
 	c.nextReady, c.next = false, nil
-	c.body.Finish()
+	c.body.Finish(c.req)
 }
 
 // delivery is what is known of the whole call: one attempt that may have been processed is enough to doubt it.
 func (c *call) delivery() errors.Delivery {
 	d := c.last.verdict.Delivery
-	if c.unknown && d != errors.Delivered {
+	switch {
+	case d == errors.Delivered:
+		return d
+	case c.unknown:
 		return errors.Unknown
+	case c.rejected:
+		return errors.Rejected
+	default:
+		return d
 	}
-	return d
 }
 
 // end completes a call whose body is not on the wire.
@@ -102,8 +116,8 @@ func (c *call) close(e *errors.Error) {
 	c.leave()
 	c.unsent() // a refused call's body was given to nobody
 	if c.listening() {
-		if !c.start.IsZero() {
-			c.ended = time.Since(c.start)
+		if c.start != 0 {
+			c.ended = c.since(c.start)
 		}
 		c.announce(e)
 		c.report(e, c.ended, 0, nil)
@@ -115,11 +129,10 @@ func (c *call) Reading(begin bool) { c.clock.Read(begin) }
 
 // Ended implements stream.Owner: the body of an answer below 400 has ended.
 func (c *call) Ended(n int64, err error) error {
-	cause := c.clock.Cause()
-	c.clock.End()
 	if err != nil {
-		err = c.bodyError(err, cause)
+		err = c.bodyError(err, c.clock.Cause(), errors.Delivered)
 	}
+	c.clock.End()
 	if c.permitHeld {
 		c.permitHeld = false
 		outcome := breaker.Success
@@ -130,21 +143,22 @@ func (c *call) Ended(n int64, err error) error {
 	}
 	c.leave()
 	if c.listening() {
-		c.report(nil, time.Since(c.start), n, err)
+		c.report(nil, c.since(c.start), n, err)
 	}
 	return err
 }
 
-// bodyError is what a reader gets whose body failed. The vendor had answered: the request was processed.
-func (c *call) bodyError(err, cause error) error {
+// bodyError is what a reader gets whose body failed. The vendor had answered, so what is known of the request does not
+// change.
+func (c *call) bodyError(err, cause error, d errors.Delivery) error {
 	e := c.newError(errors.VendorBadResponse, fault.Strip(err))
-	e.Delivery, e.Stop = errors.Delivered, errors.StopPermanent
+	e.Delivery, e.Stop = d, cmp.Or(c.stop, errors.StopPermanent)
 	switch {
 	case c.ctx().Err() == context.Canceled:
 		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, context.Cause(c.ctx())
 	case c.ctx().Err() != nil:
 		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, context.Cause(c.ctx())
-	case errors.Is(cause, expiry.Idle()):
+	case errors.Is(cause, expiry.Idle()), errors.Is(cause, expiry.Attempt()):
 		e.Kind, e.Err = errors.VendorTimeout, cause
 	case errors.Is(err, http.ErrBodyReadAfterClose):
 		return err // the caller's own doing, in the words net/http has for it
@@ -178,12 +192,10 @@ func (c *call) abandon() {
 
 // newError describes the call as it stands.
 func (c *call) newError(kind errors.Kind, cause error) *errors.Error {
-	e := &errors.Error{
+	return &errors.Error{
 		Kind: kind, Op: c.t.operation(c.req), Service: c.t.name, Stop: c.stop, CorrelationID: c.id[0], Attempts: c.history,
-		Err: cause,
+		Retry: errors.Retry{After: c.wait, Attempt: c.n, MaxAttempts: c.t.cfg.MaxAttempts}, Err: cause,
 	}
-	e.Retry = errors.Retry{After: c.wait, Attempt: c.n, MaxAttempts: c.t.cfg.MaxAttempts}
-	return e
 }
 
 // operation names a request without its path and query, which may hold phone numbers and tokens. A vendor has few hosts:

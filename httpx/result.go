@@ -36,8 +36,9 @@ func (r *result) status() int {
 	return r.resp.StatusCode
 }
 
-// judge makes a result of what the base returned, whatever that is.
-func (c *call) judge(resp *http.Response, err error, conn *connProbe) result {
+// judge makes the last result of what the base returned, whatever that is.
+func (c *call) judge(resp *http.Response, err error) {
+	c.last = result{}
 	if err == nil {
 		err = malformed(resp)
 	}
@@ -46,13 +47,15 @@ func (c *call) judge(resp *http.Response, err error, conn *connProbe) result {
 			_ = resp.Body.Close() // a response beside an error is to be ignored (net/http), not leaked
 		}
 		c.clock.Rest()
-		return c.failed(err, conn)
+		c.failed(err)
+		return
 	}
 	if resp.StatusCode < 400 && !c.clock.Headers() {
 		_ = resp.Body.Close()
-		return c.failed(expiry.Attempt(), nil) // both at the same moment; the context is canceled, the body lost
+		c.failed(expiry.Attempt()) // both at the same moment; the context is canceled, the body lost
+		return
 	}
-	return c.answered(resp)
+	c.answered(resp)
 }
 
 // malformed says what is wrong with a response that a transport must not return, and mends what net/http would.
@@ -76,11 +79,12 @@ func malformed(resp *http.Response) error {
 }
 
 // failed is the result of an attempt without a response.
-func (c *call) failed(err error, conn *connProbe) result {
+func (c *call) failed(err error) {
 	cause := c.clock.Cause()
 	err = fault.Strip(err)
 	f := fault.Of(err)
-	r := result{err: err, kind: errors.VendorBadResponse, outcome: breaker.Failure}
+	r := &c.last
+	r.err, r.kind, r.outcome = err, errors.VendorBadResponse, breaker.Failure
 	v := &r.verdict
 	v.Reason = f.Reason
 	switch {
@@ -101,13 +105,13 @@ func (c *call) failed(err error, conn *connProbe) result {
 	case f.Local:
 		r.kind, r.outcome = errors.Invalid, breaker.Ignored
 	}
-	if f.NotSent || conn.notSent() {
+	// A dial that fails after a connection was had is net/http's repeat of a request that may have arrived.
+	if f.NotSent && c.conn.Connections() == 0 || c.conn.NeverConnected() {
 		v.Delivery = errors.NotSent
 	}
 	if f.Permanent {
 		v.Retry = RetryNever
 	}
-	return r
 }
 
 // timeoutReason keeps the label that says where the time ran out.
@@ -120,29 +124,44 @@ func timeoutReason(f fault.Fault) string {
 
 // answered is the result of an attempt with a response. The body of an answer of 400 or above is taken off the wire
 // here, under the attempt's clock; any other is handed on as it comes.
-func (c *call) answered(resp *http.Response) result {
-	p := &c.t.cfg.Profile
-	r := result{resp: resp}
+func (c *call) answered(resp *http.Response) {
+	p, r := &c.t.cfg.Profile, &c.last
+	r.resp = resp
+	if resp.StatusCode < 400 && p.Classify == nil {
+		r.verdict.Delivery, r.outcome, r.streams = errors.Delivered, breaker.Success, streams(resp)
+		return // the usual case on a good day
+	}
 	seen := Response{Request: c.req, Status: resp.StatusCode, Header: resp.Header}
 	switch {
 	case resp.StatusCode >= 400:
-		c.capture(&r, resp.ContentLength)
+		c.capture(r, resp.ContentLength)
 		seen.Body = c.captured.Bytes()
 	case p.inspects(resp):
 		seen.Body, resp.Body = capture.Peek(resp.Body, resp.ContentLength, c.t.cfg.MaxErrorBody)
 	}
 	r.verdict = p.verdict(seen)
 	v := &r.verdict
+	if v.Delivery == errors.Rejected && c.conn.Connections() > 1 && c.safe {
+		v.Delivery = errors.Unknown // net/http has repeated it: this answer is not the first one's
+	}
 	if v.Delivery != errors.Delivered && !r.captured {
-		c.capture(&r, -1) // an answer that means a failure is kept like one
+		c.capture(r, -1) // an answer that means a failure is kept like one
 	}
 	if v.Delivery != errors.Delivered || v.Limited {
 		r.asked = p.asked(resp.Header, *v)
 	}
 	r.outcome = outcomeOf(seen.Status, *v)
-	r.streams = !r.captured && resp.Body != http.NoBody && resp.StatusCode != http.StatusSwitchingProtocols &&
-		!strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
-	return r
+	r.streams = !r.captured && streams(resp)
+}
+
+// streams says whether the end of the body decides the breaker's outcome: an upgraded connection and an event stream go on
+// for as long as they like, and have proved enough by their headers.
+func streams(resp *http.Response) bool {
+	if resp.Body == http.NoBody || resp.StatusCode == http.StatusSwitchingProtocols {
+		return false
+	}
+	ct := resp.Header["Content-Type"]
+	return len(ct) == 0 || !strings.HasPrefix(ct[0], "text/event-stream")
 }
 
 // capture takes the answer's body off the wire: from then on nothing of the attempt is left there.
@@ -188,9 +207,27 @@ func (p *Profile) verdict(r Response) Verdict {
 		v = standard(r.Status)
 	}
 	if v.Reason == "" && v.Delivery != errors.Delivered {
-		v.Reason = strconv.Itoa(r.Status)
+		v.Reason = reason(r.Status)
 	}
 	return v
+}
+
+// reason is the status as a label; the ones an outage is made of cost nothing.
+func reason(status int) string {
+	switch status {
+	case http.StatusTooManyRequests:
+		return "429"
+	case http.StatusInternalServerError:
+		return "500"
+	case http.StatusBadGateway:
+		return "502"
+	case http.StatusServiceUnavailable:
+		return "503"
+	case http.StatusGatewayTimeout:
+		return "504"
+	default:
+		return strconv.Itoa(status)
+	}
 }
 
 // standard is what a status means where the vendor says nothing else.
@@ -212,12 +249,13 @@ func standard(status int) Verdict {
 // asked is the wait an answer asks for: by the vendor's own headers, the standard one, for a limit the reset of its empty
 // quota, and where no header says it the verdict's.
 func (p *Profile) asked(h http.Header, v Verdict) time.Duration {
-	now := time.Now()
-	if d, ok := headers.FirstWait(h, p.RetryAfter, now); ok {
-		return d
+	if len(p.RetryAfter) > 0 || h["Retry-After"] != nil {
+		if d, ok := headers.FirstWait(h, p.RetryAfter, time.Now()); ok {
+			return d
+		}
 	}
 	if v.Limited {
-		if remaining, reset, ok := p.limits(h, now); ok && remaining == 0 && reset > 0 {
+		if remaining, reset, ok := p.limits(h); ok && remaining == 0 && reset > 0 {
 			return reset
 		}
 	}
@@ -226,8 +264,8 @@ func (p *Profile) asked(h http.Header, v Verdict) time.Duration {
 
 // limits reads what remains of the vendor's quota, the scarcest first: from the headers of its profile, and from the
 // RateLimit field of the IETF draft.
-func (p *Profile) limits(h http.Header, now time.Time) (remaining int64, reset time.Duration, ok bool) {
-	if fields := h.Values("RateLimit"); len(fields) > 0 {
+func (p *Profile) limits(h http.Header) (remaining int64, reset time.Duration, ok bool) {
+	if fields := h[headerRateLimit]; len(fields) > 0 {
 		remaining, reset, ok = headers.ParseRateLimit(fields)
 	}
 	for _, l := range p.Limits {
@@ -235,10 +273,26 @@ func (p *Profile) limits(h http.Header, now time.Time) (remaining int64, reset t
 		if !known {
 			continue
 		}
-		d, _ := headers.Wait(h.Get(l.Reset), l.Unit, now)
+		d, _ := headers.Wait(h.Get(l.Reset), l.Unit, time.Now())
 		if !ok || n < remaining || n == remaining && d > reset {
 			remaining, reset, ok = n, d, true
 		}
 	}
 	return remaining, reset, ok
+}
+
+// canonical has the names of its headers in the form net/http keeps them under, so that a look-up allocates nothing.
+func (p Profile) canonical() Profile {
+	p.RetryAfter, p.Limits = slices.Clone(p.RetryAfter), slices.Clone(p.Limits)
+	for i := range p.RetryAfter {
+		p.RetryAfter[i].Name = http.CanonicalHeaderKey(p.RetryAfter[i].Name)
+	}
+	for i := range p.Limits {
+		l := &p.Limits[i]
+		for _, name := range []*string{&l.Limit, &l.Remaining, &l.Reset} {
+			*name = http.CanonicalHeaderKey(*name)
+		}
+	}
+	p.IdempotencyHeader = http.CanonicalHeaderKey(p.IdempotencyHeader)
+	return p
 }

@@ -120,7 +120,7 @@ type sent struct {
 	length            int64
 	encoding          []string
 	none              bool // nil or http.NoBody
-	ctx               context.Context
+	value             any  // of its context, under valueKey
 	late              bool // its context was done
 }
 
@@ -140,7 +140,7 @@ type fake struct {
 func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := sent{
 		method: r.Method, url: r.URL.String(), host: r.Host, header: r.Header.Clone(), length: r.ContentLength,
-		encoding: slices.Clone(r.TransferEncoding), none: r.Body == nil || r.Body == http.NoBody, ctx: r.Context(),
+		encoding: slices.Clone(r.TransferEncoding), none: r.Body == nil || r.Body == http.NoBody, value: r.Context().Value(valueKey{}),
 		late: r.Context().Err() != nil,
 	}
 	if r.Body != nil && !f.manual {

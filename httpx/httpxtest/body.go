@@ -187,7 +187,7 @@ func closedAsynchronously(e *env) {
 }
 
 func closedOnFailure(e *env) {
-	s := e.serve(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	s := e.serve(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	atLeastOnce := func(where string, src *source) {
 		if !e.eventually(func() bool { return src.all()[0].closes.Load() > 0 }) {
 			e.errorf("%s: the caller's body was never closed", where)
@@ -360,7 +360,7 @@ func snapshot(r *http.Request) func() []string {
 			}
 			a, b := then.Field(i), now.Field(i)
 			var same bool
-			switch field.Type.Kind() { //nolint:exhaustive // the others compare by value
+			switch field.Type.Kind() {
 			case reflect.Func, reflect.Map, reflect.Pointer:
 				same = a.UnsafePointer() == b.UnsafePointer()
 			case reflect.Slice:

@@ -187,7 +187,7 @@ func canceledInBody(e *env) {
 	if res.err != nil || res.resp == nil {
 		e.fatalf("got %v, want a response", res)
 	}
-	defer res.resp.Body.Close()
+	defer discard(res.resp.Body)
 	if _, err := io.ReadFull(res.resp.Body, make([]byte, len("first"))); err != nil {
 		e.fatalf("reading the body: %w", err)
 	}
@@ -226,7 +226,7 @@ func values(e *env) {
 	f := statuses(503)
 	e.call(e.wrap(f), e.request(http.MethodGet, anyURL).WithContext(ctx))
 	for i, s := range f.sent() {
-		if s.ctx.Value(valueKey{}) != "kept" {
+		if s.value != "kept" {
 			e.errorf("attempt %d: the context has lost its values", i+1)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -115,8 +116,8 @@ func (e *env) cleanup() {
 	fs := e.cleanups
 	e.cleaned = true
 	e.mu.Unlock()
-	for i := len(fs) - 1; i >= 0; i-- {
-		fs[i]()
+	for _, f := range slices.Backward(fs) {
+		f()
 	}
 }
 
@@ -203,7 +204,7 @@ func (e *env) send(rt http.RoundTripper, req *http.Request) (res result) {
 			res.panic = p
 		}
 	}()
-	res.resp, res.err = rt.RoundTrip(req)
+	res.resp, res.err = rt.RoundTrip(req) //nolint:bodyclose // the caller does
 	return res
 }
 
@@ -274,16 +275,21 @@ func (e *env) await(c <-chan result, what string) result {
 	return result{}
 }
 
-// eventually polls cond until it holds. It gives up when the patience is over, and much sooner where the check has
-// failed already: then it is not worth the wait for each further path.
+// eventually polls cond until it holds, ever more rarely. It gives up when the patience is over, and much sooner where
+// the check has failed already: then it is not worth the wait for each further path.
 func (e *env) eventually(cond func() bool) bool {
 	d := e.patience
 	if e.failed() {
 		d /= 20
 	}
+	skip, next := 0, 0
 	for tick := range beats(d) {
-		if cond() {
-			return true
+		if next--; next < 0 {
+			if cond() {
+				return true
+			}
+			skip = min(2*skip+1, 16)
+			next = skip
 		}
 		<-tick
 	}

@@ -39,7 +39,7 @@ func errorChecks() []Check {
 	)
 }
 
-// prusikError returns the *errors.Error a call must have ended with.
+// prusikError returns the [*errors.Error] a call must have ended with, or nil where it has not.
 func (e *env) prusikError(where string, res result) *errors.Error {
 	err, ok := errors.AsType[*errors.Error](res.err)
 	if !ok {
@@ -50,10 +50,10 @@ func (e *env) prusikError(where string, res result) *errors.Error {
 }
 
 // wantError checks a call's error; an empty kind or stop is not looked at.
-func (e *env) wantError(where string, res result, kind errors.Kind, d errors.Delivery, stop errors.Stop) *errors.Error {
+func (e *env) wantError(where string, res result, kind errors.Kind, d errors.Delivery, stop errors.Stop) {
 	err := e.prusikError(where, res)
 	if err == nil {
-		return nil
+		return
 	}
 	if kind != "" && err.Kind != kind {
 		e.errorf("%s: kind %q, want %q: %w", where, err.Kind, kind, err)
@@ -64,7 +64,6 @@ func (e *env) wantError(where string, res result, kind errors.Kind, d errors.Del
 	if stop != "" && err.Stop != stop {
 		e.errorf("%s: stopped by %q, want %q: %w", where, err.Stop, stop, err)
 	}
-	return err
 }
 
 func dialError(e *env) {
@@ -85,7 +84,8 @@ func unsafeStop(e *env) {
 func exhausted(e *env) {
 	f := failing(errReset())
 	res := e.call(e.wrap(f), e.request(http.MethodGet, anyURL))
-	if err := e.wantError("a reset", res, "", errors.Unknown, errors.StopExhausted); err != nil && len(err.Attempts) != f.n() {
+	e.wantError("a reset", res, "", errors.Unknown, errors.StopExhausted)
+	if err, ok := errors.AsType[*errors.Error](res.err); ok && len(err.Attempts) != f.n() {
 		e.errorf("the error lists %d attempts, base saw %d", len(err.Attempts), f.n())
 	}
 }
@@ -107,8 +107,9 @@ func canceledError(e *env) {
 
 func deadlineError(e *env) {
 	res := e.deadlineMissed(e.request(http.MethodPost, anyURL))
-	err := e.wantError("no answer", res, "", errors.Unknown, "")
-	if err == nil {
+	e.wantError("no answer", res, "", errors.Unknown, "")
+	err, ok := errors.AsType[*errors.Error](res.err)
+	if !ok {
 		return
 	}
 	if err.Kind == errors.Canceled || err.Kind == errors.Internal || err.Kind == "" {
@@ -166,8 +167,8 @@ func notReplayable(e *env) {
 
 func refusedError(e *env) {
 	res := e.call(e.refusing(statuses(200)), e.request(http.MethodGet, anyURL))
-	err := e.wantError("refused", res, "", errors.NotSent, "")
-	if err != nil && (err.Kind == "" || err.Kind == errors.Internal) {
+	e.wantError("refused", res, "", errors.NotSent, "")
+	if err, ok := errors.AsType[*errors.Error](res.err); ok && (err.Kind == "" || err.Kind == errors.Internal) {
 		e.errorf("kind %q for a refusal", err.Kind)
 	}
 }

@@ -42,7 +42,7 @@ func (e *env) throughClient(rt http.RoundTripper, req *http.Request) (res result
 		}
 	}()
 	client := &http.Client{Transport: quiet(rt)}
-	res.resp, res.err = client.Do(req)
+	res.resp, res.err = client.Do(req) //nolint:bodyclose // it is, below
 	if res.resp != nil && res.resp.Body != nil {
 		res.body, res.berr = io.ReadAll(res.resp.Body)
 		_ = res.resp.Body.Close()
@@ -134,7 +134,7 @@ func malformed() map[string]func(f *fake, r *http.Request) (*http.Response, erro
 }
 
 func wellFormed(e *env) {
-	for name, answer := range malformed() {
+	for name, answer := range malformed() { //nolint:bodyclose // e.call does
 		f := new(fake)
 		f.answer = func(_ int, r *http.Request) (*http.Response, error) { return answer(f, r) }
 		res := e.call(e.wrap(f), e.request(http.MethodPost, anyURL))

@@ -167,7 +167,7 @@ func mutants() []mutant {
 			c := *r
 			c.Header = maps.Clone(r.Header)
 			for k, v := range c.Header {
-				c.Header[k] = append(v, "more") //nolint:gocritic // the point
+				c.Header[k] = append(v, "more")
 				c.Header[k] = v
 			}
 			return next.RoundTrip(&c)
@@ -216,7 +216,7 @@ func mutants() []mutant {
 			}
 			return resp
 		})},
-		{name: "reads bodies up front", fails: []string{"context/canceled-in-body/*", "responses/close-twice/*", "responses/streamed/*", "responses/trailers/*"}, outer: onResponse(func(r *http.Request, resp *http.Response) *http.Response {
+		{name: "reads bodies up front", fails: []string{"context/canceled-in-body/*", "responses/close-twice/*", "responses/streamed/*", "responses/trailers/*"}, outer: onResponse(func(_ *http.Request, resp *http.Response) *http.Response {
 			if resp.StatusCode != http.StatusSwitchingProtocols {
 				b, err := io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
@@ -387,7 +387,7 @@ func (f *failing) Read([]byte) (int, error) {
 }
 
 // valueless is a context that has lost its values.
-type valueless struct{ context.Context } //nolint:containedctx // it is one
+type valueless struct{ context.Context }
 
 func (valueless) Value(any) any { return nil }
 
@@ -467,6 +467,9 @@ func expand(names []string) []string {
 
 func TestMutants(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("all checks over all mutants take a minute")
+	}
 	for _, m := range mutants() {
 		name := m.name
 		if name == "" {

@@ -149,7 +149,7 @@ func streamed(e *env) {
 	if res.err != nil || res.resp == nil {
 		e.fatalf("got %v, want a response", res)
 	}
-	defer res.resp.Body.Close()
+	defer discard(res.resp.Body)
 	buf := make([]byte, len("first"))
 	var err error
 	if !e.prompt(func() { _, err = io.ReadFull(res.resp.Body, buf) }) {
@@ -200,7 +200,7 @@ func upgrade(e *env) {
 		if err != nil {
 			return
 		}
-		defer c.Close()
+		defer discard(c)
 		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 		_ = rw.Flush()
 		_, _ = io.Copy(c, rw)
@@ -212,7 +212,7 @@ func upgrade(e *env) {
 	if res.err != nil || res.status() != http.StatusSwitchingProtocols {
 		e.fatalf("got %v, want a 101", res)
 	}
-	defer res.resp.Body.Close()
+	defer discard(res.resp.Body)
 	rw, ok := res.resp.Body.(io.ReadWriteCloser)
 	if !ok {
 		e.fatalf("the body is a %T, want an io.ReadWriteCloser", res.resp.Body)

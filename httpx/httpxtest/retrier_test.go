@@ -463,6 +463,7 @@ func (c *call) fail(err error, kind errors.Kind, d errors.Delivery, stop errors.
 		e.Op = c.req.Method + " " + c.req.URL.String()
 	case internalKind:
 		e.Kind = errors.Internal
+	default: // a bug of another place
 	}
 	return e
 }

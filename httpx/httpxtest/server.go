@@ -3,8 +3,9 @@ package httpxtest
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,7 +35,7 @@ func (e *env) start(h http.HandlerFunc, secure bool) *server {
 			s.hits.Add(1)
 			h(w, r)
 		}))
-		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		s.Config.ConnState = s.connState
 		if secure {
 			s.startTLS()
@@ -68,6 +69,7 @@ func (s *server) connState(c net.Conn, state http.ConnState) {
 		s.open[c] = true
 	case http.StateClosed, http.StateHijacked:
 		delete(s.open, c)
+	default: // active and idle are open
 	}
 }
 
@@ -84,7 +86,9 @@ func (s *server) transport() *http.Transport {
 	}
 	if s.TLS != nil {
 		tr.ForceAttemptHTTP2 = true
-		tr.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone() //nolint:forcetypeassert // httptest's own
+		roots := x509.NewCertPool()
+		roots.AddCert(s.Certificate())
+		tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	}
 	s.e.onCleanup(tr.CloseIdleConnections)
 	return tr
@@ -120,6 +124,9 @@ func breakConn(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = c.Close()
 }
+
+// discard closes what there is no use in hearing from.
+func discard(c io.Closer) { _ = c.Close() }
 
 // drip writes a line and flushes it.
 func drip(w http.ResponseWriter, line string) {

@@ -27,7 +27,6 @@ const conformanceAttempts = 3
 func failsafeSubject() httpxtest.Subject {
 	build := func(open bool) func(http.RoundTripper) (http.RoundTripper, error) {
 		return func(base http.RoundTripper) (http.RoundTripper, error) {
-			//nolint:bodyclose // no response here: a type argument
 			b := circuitbreaker.NewBuilder[*http.Response]().WithFailureThreshold(1000).WithDelay(time.Hour).Build()
 			if open {
 				b.Open()

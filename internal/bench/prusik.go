@@ -38,8 +38,7 @@ func newPrusik(base http.RoundTripper, timeouts bool) (Do, error) {
 		TotalTimeout:   totalTimeout + time.Second, // room for three attempts and their waits
 		AttemptTimeout: attemptTimeout,
 		MaxAttempts:    maxAttempts,
-		BackoffBase:    backoffWait,
-		BackoffMax:     backoffWait,
+		BackoffBase:    -1, // no waiting, like the retry loop it is held against
 		RetryBudget:    -1,
 		MaxConcurrent:  concurrency,
 		Breaker:        breaker.Config{Failures: tripAfter, Window: tripAfter, OpenFor: openFor},

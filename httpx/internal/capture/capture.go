@@ -73,6 +73,17 @@ func read(buf []byte, src io.Reader, size, most int64) ([]byte, error) {
 // Bytes is what was captured. The caller must not change it.
 func (b *Body) Bytes() []byte { return b.data }
 
+// Err is what ended the body, and nil where it ended well.
+func (b *Body) Err() error {
+	if b.err == io.EOF { //nolint:errorlint // io.Reader's contract is the bare value
+		return nil
+	}
+	return b.err
+}
+
+// SetErr puts err in the place of what ended the body.
+func (b *Body) SetErr(err error) { b.err = err }
+
 // Read implements [io.Reader].
 func (b *Body) Read(p []byte) (int, error) {
 	if b.closed {

@@ -17,48 +17,40 @@ var ErrNotReplayable = errors.New("request body cannot be sent again: no GetBody
 
 var errSuperseded = errors.New("request body now belongs to a later attempt")
 
-// Body hands out the body of each attempt. The zero value has none.
+// Body hands out the body of each attempt at one request, which every method is given. The zero value is ready.
 type Body struct {
-	req   *http.Request
-	limit int64
-	used  bool
-	rec   *recorder
+	used bool
+	rec  *recorder
 }
 
-// Recorded is described with None.
-func (b *Body) Recorded() bool { return b.rec != nil }
-
-// Init prepares the body of req. A body without GetBody is recorded up to limit bytes; limit < 0 records nothing.
-func (b *Body) Init(req *http.Request, limit int64) { b.req, b.limit = req, limit }
-
-// None reports whether there is no body at all, Recorded whether it is recorded, so that not even the first attempt gets
-// the caller's own.
-func (b *Body) None() bool { return b.req == nil || b.req.Body == nil || b.req.Body == http.NoBody }
+// None reports whether req has no body at all.
+func None(req *http.Request) bool { return req.Body == nil || req.Body == http.NoBody }
 
 // Next returns the body for the next attempt: the caller's own for the first, another reader over the same bytes
-// later. The transport that gets it closes it.
-func (b *Body) Next() (io.ReadCloser, error) {
+// later. The transport that gets it closes it. A body without GetBody is recorded up to limit bytes; limit < 0 records
+// nothing.
+func (b *Body) Next(req *http.Request, limit int64) (io.ReadCloser, error) {
 	first := !b.used
 	b.used = true
 	switch {
-	case b.None():
-		return b.req.Body, nil
-	case b.req.GetBody != nil:
+	case None(req):
+		return req.Body, nil
+	case req.GetBody != nil:
 		if first {
-			return b.req.Body, nil
+			return req.Body, nil
 		}
-		return b.req.GetBody()
-	case first && b.limit < 0:
-		return b.req.Body, nil
+		return req.GetBody()
+	case first && limit < 0:
+		return req.Body, nil
 	case first:
-		b.rec = &recorder{src: b.req.Body, limit: b.limit}
+		b.rec = &recorder{src: req.Body, limit: limit}
 	}
 	return b.rec.view()
 }
 
 // Replayable reports whether [Body.Next] can serve another attempt. For GetBody only Next itself can tell.
-func (b *Body) Replayable() bool {
-	if b.None() || b.req.GetBody != nil {
+func (b *Body) Replayable(req *http.Request) bool {
+	if None(req) || req.GetBody != nil {
 		return true
 	}
 	return b.rec != nil && !b.rec.overflowed()
@@ -66,12 +58,12 @@ func (b *Body) Replayable() bool {
 
 // Finish says that no attempt follows. A body that no transport was given is closed; a recorded one is closed once
 // the last attempt's transport has closed its view of it, which may be after a response has begun.
-func (b *Body) Finish() {
+func (b *Body) Finish(req *http.Request) {
 	switch {
-	case b.None():
+	case None(req):
 	case !b.used:
 		b.used = true
-		_ = b.req.Body.Close() // nothing was sent; there is nobody to tell
+		_ = req.Body.Close() // nothing was sent; there is nobody to tell
 	case b.rec != nil:
 		b.rec.finish()
 	}

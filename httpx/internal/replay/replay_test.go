@@ -14,6 +14,19 @@ import (
 	"github.com/prusik-go/prusik/httpx/internal/replay"
 )
 
+// attempts is a Body with its request and limit.
+type attempts struct {
+	replay.Body
+
+	req   *http.Request
+	limit int64
+}
+
+func (a *attempts) Init(req *http.Request, limit int64) { a.req, a.limit = req, limit }
+func (a *attempts) Next() (io.ReadCloser, error)        { return a.Body.Next(a.req, a.limit) }
+func (a *attempts) Replayable() bool                    { return a.Body.Replayable(a.req) }
+func (a *attempts) Finish()                             { a.Body.Finish(a.req) }
+
 // source is a body without GetBody that counts its closes.
 type source struct {
 	io.Reader
@@ -52,7 +65,7 @@ func readAll(t *testing.T, r io.ReadCloser) string {
 
 func TestABodyWithGetBodyIsRewoundAndTheFirstOneIsTheCallersOwn(t *testing.T) {
 	req := request(t, strings.NewReader("hello"))
-	var b replay.Body
+	var b attempts
 	b.Init(req, 0)
 	first, err := b.Next()
 	require.NoError(t, err)
@@ -70,7 +83,7 @@ func TestABodyWithGetBodyIsRewoundAndTheFirstOneIsTheCallersOwn(t *testing.T) {
 func TestTheErrorOfGetBodyIsReturned(t *testing.T) {
 	req := request(t, strings.NewReader("hello"))
 	req.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrClosedPipe }
-	var b replay.Body
+	var b attempts
 	b.Init(req, 0)
 	_, err := b.Next()
 	require.NoError(t, err)
@@ -80,7 +93,7 @@ func TestTheErrorOfGetBodyIsReturned(t *testing.T) {
 
 func TestARecordedBodyIsReplayedAndClosedOnceAtTheEnd(t *testing.T) {
 	src := &source{Reader: iotest.OneByteReader(strings.NewReader("hello, world"))}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 64)
 	for range 3 {
 		body, err := b.Next()
@@ -95,7 +108,7 @@ func TestARecordedBodyIsReplayedAndClosedOnceAtTheEnd(t *testing.T) {
 
 func TestAnAttemptThatReadHalfLeavesTheRestToTheNext(t *testing.T) {
 	src := &source{Reader: strings.NewReader("0123456789")}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 64)
 	first, err := b.Next()
 	require.NoError(t, err)
@@ -113,7 +126,7 @@ func TestAnAttemptThatReadHalfLeavesTheRestToTheNext(t *testing.T) {
 
 func TestABodyBeyondTheBoundIsSentWholeOnceAndNotAgain(t *testing.T) {
 	src := &source{Reader: strings.NewReader(strings.Repeat("x", 100))}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 99)
 	first, err := b.Next()
 	require.NoError(t, err)
@@ -127,7 +140,7 @@ func TestABodyBeyondTheBoundIsSentWholeOnceAndNotAgain(t *testing.T) {
 
 func TestABodyAtTheBoundIsReplayed(t *testing.T) {
 	src := &source{Reader: strings.NewReader(strings.Repeat("x", 100))}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 100)
 	for range 2 {
 		body, err := b.Next()
@@ -139,7 +152,7 @@ func TestABodyAtTheBoundIsReplayed(t *testing.T) {
 func TestABodyThatFailedToReadIsNotReplayed(t *testing.T) {
 	boom := errors.New("disk gone")
 	src := &source{Reader: io.MultiReader(strings.NewReader("half"), failing{boom})}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 100)
 	body, err := b.Next()
 	require.NoError(t, err)
@@ -151,7 +164,7 @@ func TestABodyThatFailedToReadIsNotReplayed(t *testing.T) {
 func TestBufferingOffSendsTheCallersBodyOnce(t *testing.T) {
 	src := &source{Reader: strings.NewReader("x")}
 	req := request(t, src)
-	var b replay.Body
+	var b attempts
 	b.Init(req, -1)
 	body, err := b.Next()
 	require.NoError(t, err)
@@ -164,7 +177,7 @@ func TestBufferingOffSendsTheCallersBodyOnce(t *testing.T) {
 
 func TestABodyThatWasNeverHandedOutIsClosed(t *testing.T) {
 	src := &source{Reader: strings.NewReader("x")}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 10)
 	b.Finish()
 	b.Finish()
@@ -173,7 +186,7 @@ func TestABodyThatWasNeverHandedOutIsClosed(t *testing.T) {
 
 func TestTheLastAttemptsCloseMayComeAfterFinish(t *testing.T) {
 	src := &source{Reader: strings.NewReader("upload")}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 10)
 	body, err := b.Next()
 	require.NoError(t, err)
@@ -189,7 +202,7 @@ func TestNoBodyNeedsNothing(t *testing.T) {
 	for _, body := range []io.ReadCloser{nil, http.NoBody} {
 		req := request(t, nil)
 		req.Body = body
-		var b replay.Body
+		var b attempts
 		b.Init(req, 10)
 		got, err := b.Next()
 		require.NoError(t, err)
@@ -203,7 +216,7 @@ func TestNoBodyNeedsNothing(t *testing.T) {
 func TestAStaleReaderUnderwayLosesNothing(t *testing.T) {
 	pr, pw := io.Pipe()
 	src := &source{Reader: pr}
-	var b replay.Body
+	var b attempts
 	b.Init(request(t, src), 64)
 	old, err := b.Next()
 	require.NoError(t, err)
