@@ -177,6 +177,9 @@ func (c *call) breaker() bool {
 
 // callerGone is the refusal of a context that is done.
 func (c *call) callerGone() bool {
+	if c.n > 0 {
+		return c.callerLeft()
+	}
 	cause := context.Cause(c.ctx())
 	if c.ctx().Err() == context.DeadlineExceeded {
 		return c.refused(errors.StopDeadline, errors.Unavailable, cause, 0)
@@ -346,8 +349,9 @@ func hideKeys(h http.Header) {
 func (c *call) settle(began time.Duration) {
 	r := &c.last
 	slow := c.t.cfg.Breaker.SlowCall
+	timed := slow > 0 || c.t.cfg.Breaker.Hooks.OnOutcome != nil
 	failed := r.verdict.Delivery != errors.Delivered
-	if !failed && slow <= 0 && !c.listening() && !r.verdict.Limited && c.t.cfg.Limiter == nil {
+	if !failed && !timed && !c.listening() && !r.verdict.Limited && c.t.cfg.Limiter == nil {
 		if !r.streams {
 			c.permit.Done(r.outcome)
 			c.permitHeld = false

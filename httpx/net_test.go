@@ -145,3 +145,95 @@ func TestTrailersComeThrough(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, "42", resp.Trailer.Get("X-Sum"))
 }
+
+// net/http repeats a request by itself when a reused connection dies before the answer, if it has an Idempotency-Key. A
+// vendor that ignores the key would text twice.
+func TestAKeyThatTheVendorIgnoresIsOutOfNetHTTPsSight(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header string
+		body   string
+		honour bool
+		texts  int64 // received for the one that broke
+		keys   string
+	}{
+		"ignored":               {"Idempotency-Key", "text me", false, 1, "mine"},
+		"ignored, no body":      {"Idempotency-Key", "", false, 1, "mine"},
+		"ignored, other name":   {"X-Idempotency-Key", "text me", false, 1, ""},
+		"honoured, and so ours": {"Idempotency-Key", "text me", true, 2, "mine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var texts atomic.Int64
+			var key atomic.Value
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if r.URL.Path != "/broken" {
+					return
+				}
+				key.Store(r.Header.Get("Idempotency-Key"))
+				if texts.Add(1) == 1 { // sent, and the answer lost
+					c, _, err := http.NewResponseController(w).Hijack()
+					if err == nil {
+						_ = c.Close()
+					}
+				}
+			}))
+			defer srv.Close()
+			c := client(t, httpx.Config{BackoffBase: noWait, Profile: httpx.Profile{HonoursKey: func(*http.Request) bool { return tc.honour }}})
+			defer c.CloseIdleConnections()
+			post := func(path string) error {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+path, strings.NewReader(tc.body))
+				require.NoError(t, err)
+				req.Header.Set(tc.header, "mine")
+				resp, err := c.Do(req)
+				if err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+				require.Equal(t, "mine", req.Header.Get(tc.header), "the caller's request is as it was")
+				return err
+			}
+			require.NoError(t, post("/warm")) // the next one gets a reused connection
+			err := post("/broken")
+			require.Equal(t, tc.texts, texts.Load())
+			require.Equal(t, tc.keys, key.Load(), "the vendor still gets the key")
+			if !tc.honour {
+				require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
+				require.Equal(t, errors.StopUnsafeMethod, errors.StopOf(err))
+			}
+		})
+	}
+}
+
+// A dial that fails is no proof that nothing was sent: it may be net/http's repeat of a request whose connection died.
+func TestAFailedDialAfterAConnectionIsNotNotSent(t *testing.T) {
+	var srv *httptest.Server
+	var got atomic.Int64
+	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/warm" {
+			return
+		}
+		got.Add(1)
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_ = srv.Listener.Close() // nobody can connect any more
+			_ = c.Close()
+		}
+	}))
+	defer srv.Close()
+	c := client(t, httpx.Config{MaxAttempts: -1})
+	defer c.CloseIdleConnections()
+	do := func(path string) error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, http.NoBody)
+		require.NoError(t, err)
+		resp, err := c.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return err
+	}
+	require.NoError(t, do("/warm"))
+	err := do("/gone")
+	require.Error(t, err)
+	require.EqualValues(t, 1, got.Load())
+	require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
+}

@@ -508,6 +508,35 @@ func TestA4xxBetweenFailuresDoesNotResetTheStreak(t *testing.T) {
 	require.Equal(t, breaker.Open, tr.Breaker().State())
 }
 
+func TestACallerThatLeavesWhileTheLimiterHoldsARetryIsCanceled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &fakeLimiter{}
+	l.on = func() error {
+		if l.acquired < 2 {
+			return nil
+		}
+		cancel()
+		return ctx.Err()
+	}
+	_, _, err := send(t, ctx, client(t, httpx.Config{Base: follow(answer(503, "")), BackoffBase: noWait, Limiter: l}), "GET", "")
+	require.ErrorIs(t, err, context.Canceled, "an answer from before is not what a caller that left gets")
+	require.Equal(t, errors.StopCanceled, errors.StopOf(err))
+	require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
+}
+
+func TestTheBreakersHookHearsHowLongAnAnswerTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard []breaker.OutcomeEvent
+		c := client(t, httpx.Config{Base: follow(after(3*time.Second, answer(200, "x"))), Breaker: breaker.Config{
+			Hooks: breaker.Hooks{OnOutcome: func(e breaker.OutcomeEvent) { heard = append(heard, e) }},
+		}})
+		_, _, err := send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+		require.Len(t, heard, 1)
+		require.Equal(t, 3*time.Second, heard[0].Duration)
+	})
+}
+
 func TestTheLimiterIsAskedToldAndRefunded(t *testing.T) {
 	l := &fakeLimiter{}
 	base := follow(answer(429, "", "Retry-After", "2", "X-Left", "0", "X-Reset", "5"), answer(200, "", "X-Left", "7", "X-Reset", "9"))
@@ -537,11 +566,15 @@ type fakeLimiter struct {
 	paused             []time.Duration
 	learned            []string
 	by                 time.Time
+	on                 func() error
 }
 
 func (l *fakeLimiter) Acquire(_ context.Context, by time.Time) error {
 	l.acquired++
 	l.by = by
+	if l.on != nil {
+		return l.on()
+	}
 	return l.err
 }
 func (l *fakeLimiter) Refund()               { l.refunded++ }
