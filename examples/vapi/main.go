@@ -85,13 +85,12 @@ func run(ctx context.Context, out *log.Logger, o order) error {
 		}
 		out.Println("  call", created.GetCall().GetId()) // GetCall is nil for an answer the SDK did not understand
 	}
-	out.Println("Listing the assistants")
 	assistants, err := api.Assistants.List(ctx, &vapi.AssistantsListRequest{})
 	if err != nil {
 		return err
 	}
 	for _, a := range assistants {
-		out.Println(" ", a.Id, *cmp.Or(a.Name, new("(no name)")))
+		out.Println("  assistant", a.Id, *cmp.Or(a.Name, new("(no name)")))
 	}
 	if pipeline, ok := client.Transport.(*httpx.Transport); ok {
 		out.Printf("\nWhat stood between this program and Vapi:\n%s", pipeline.Explain())

@@ -33,7 +33,7 @@ func TestACallIsPlacedAndAssistantsAreListed(t *testing.T) {
 	require.Len(t, sim.Calls(person), 1)
 	require.Contains(t, out.String(), "HTTP 201, delivered, attempt 1 of 3, correlation id "+sim.Calls(person)[0].CorrelationID)
 	require.Contains(t, out.String(), "  call "+sim.Calls(person)[0].ID)
-	require.Contains(t, out.String(), vapisim.AssistantID+" Front desk")
+	require.Contains(t, out.String(), "assistant "+vapisim.AssistantID+" Front desk")
 	require.Contains(t, out.String(), "10 calls at a time", "Explain is printed")
 }
 

@@ -141,12 +141,12 @@ func (r *report) print(p pen) {
 	row("    of them after a retry", func(v *vendorReport) any { return v.Saved })
 	row("  turned away by the open breaker", func(v *vendorReport) any { return v.Refused })
 	row(`  may have gone out, and were reported as "unknown"`, func(v *vendorReport) any { return v.Unknown })
-	row("  failed, and harmlessly: nothing has gone out", func(v *vendorReport) any { return v.Failed })
+	row("  failed: a read, or reported as not gone out", func(v *vendorReport) any { return v.Failed })
 	row("attempts sent for them", func(v *vendorReport) any { return v.Attempts })
 	for _, reason := range r.reasons() {
 		row("  of them retries, after "+words(reason), func(v *vendorReport) any { return v.Retries[reason] })
 	}
-	row("  of them seen by the vendor, by its own count", func(v *vendorReport) any { return v.Saw })
+	row("attempts the vendor saw, by its own count", func(v *vendorReport) any { return v.Saw })
 	row("texts people received", func(v *vendorReport) any { return v.Texts })
 	row("calls people received", func(v *vendorReport) any { return v.Calls })
 	row("  of both, received once too often", func(v *vendorReport) any { return v.Twice })

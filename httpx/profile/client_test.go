@@ -60,7 +60,7 @@ func TestAProfileDecidesInItsClient(t *testing.T) {
 			sends, keys := 0, map[string]bool{}
 			mock := gock.New(tc.host).Post(tc.path).Persist().AddMatcher(func(r *http.Request, _ *gock.Request) (bool, error) {
 				sends++
-				keys[r.Header.Get("Idempotency-Key")] = true
+				keys[onTheWire(r.Header, "Idempotency-Key")] = true
 				return true, nil
 			}).Reply(tc.status).BodyString(tc.body)
 			for k, v := range tc.headers {
@@ -90,4 +90,15 @@ func TestAProfileDecidesInItsClient(t *testing.T) {
 			require.Equal(t, tc.code, e.VendorCode)
 		})
 	}
+}
+
+// onTheWire is what a vendor reads under name: there names have no case, and a key that the vendor does not honour is sent
+// under one that net/http does not look for.
+func onTheWire(h http.Header, name string) string {
+	for k, v := range h {
+		if strings.EqualFold(k, name) {
+			return v[0]
+		}
+	}
+	return ""
 }
