@@ -17,6 +17,7 @@ type Breaker struct {
 	name   string
 	cfg    Config // effective
 	timing bool   // calls are timed, for SlowCall or OnOutcome
+	quiet  bool   // nobody is told of a refusal, and so it needs no lock
 	born   time.Time
 
 	// epoch is the present epoch. It is written under mu and read anywhere.
@@ -24,9 +25,8 @@ type Breaker struct {
 	// calm equals epoch while only a failure can change something: closed, no failure in the count window, and no
 	// OnOutcome to call. What is not a failure needs no lock then.
 	calm atomic.Uint64
-	// shutUntil is readyAt for refusals that need no lock, because nobody is told of them: zero where each is decided
-	// under mu.
-	shutUntil atomic.Int64
+	// readyAt is when the first probe may start, on the clock of now. It is written under mu and read anywhere.
+	readyAt atomic.Int64
 
 	mu sync.Mutex
 	// window counts the results of the closed state and decides when they are too bad: then it opens, and stays open
@@ -35,7 +35,6 @@ type Breaker struct {
 	window    circuitbreaker.CircuitBreaker[struct{}]
 	opens     int // in succession
 	openedAt  time.Time
-	readyAt   time.Duration // of the first probe, on the clock of now
 	probes    leases
 	successes int // of probes, in this half-open state
 	queue     queue
@@ -57,6 +56,7 @@ func newBreaker(name string, effective Config) *Breaker {
 	b := &Breaker{
 		name: name, cfg: effective, born: time.Now(),
 		timing: effective.SlowCall > 0 || effective.Hooks.OnOutcome != nil,
+		quiet:  effective.Hooks.OnReject == nil && effective.Mode != Shadow,
 		window: newWindow(&effective),
 	}
 	b.publish(makeEpoch(1, b.start()))
@@ -97,7 +97,10 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 	case DisabledState:
 		return Permit{}, 0, true
 	case Open:
-		if wait := time.Duration(b.shutUntil.Load()) - b.now(); wait > 0 {
+		if !b.quiet {
+			break
+		}
+		if wait := time.Duration(b.readyAt.Load()) - b.now(); wait > 0 {
 			return Permit{}, wait, false
 		}
 	default:
@@ -183,7 +186,7 @@ func (b *Breaker) probe(now time.Duration) (p Permit, wait time.Duration, ok boo
 
 // untilProbe is the time until a probe may start, for the open and the half-open state. mu is held.
 func (b *Breaker) untilProbe(now time.Duration) time.Duration {
-	if wait := b.readyAt - now; b.current().state() == Open && wait > 0 {
+	if wait := time.Duration(b.readyAt.Load()) - now; b.current().state() == Open && wait > 0 {
 		return wait
 	}
 	if b.probes.expire(now) < b.cfg.Probes {
@@ -273,10 +276,7 @@ func (b *Breaker) open(why Reason) {
 	b.opens++
 	b.openedAt = time.Now()
 	wait := b.openFor()
-	b.readyAt = b.now() + wait
-	if b.cfg.Hooks.OnReject == nil && b.cfg.Mode != Shadow {
-		b.shutUntil.Store(int64(b.readyAt))
-	}
+	b.readyAt.Store(int64(b.now() + wait))
 	b.transition(Open, why, wait)
 }
 
@@ -296,8 +296,8 @@ func (b *Breaker) openFor() time.Duration {
 func (b *Breaker) restart(to State, why Reason) {
 	b.window.Open() // one that is closed already would keep its results
 	b.window.Close()
-	b.opens, b.openedAt, b.readyAt = 0, time.Time{}, 0
-	b.shutUntil.Store(0)
+	b.opens, b.openedAt = 0, time.Time{}
+	b.readyAt.Store(0)
 	b.transition(to, why, 0)
 }
 

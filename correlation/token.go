@@ -173,7 +173,7 @@ func parseToken(token string) (head [headLen]byte, id string, ok bool) {
 
 // canonicalUUID reports whether id is a UUID written as RFC 9562 writes it, which 16 bytes can bring back.
 func canonicalUUID(id string) (uuid.UUID, bool) {
-	if len(id) != idLen {
+	if len(id) != 36 {
 		return uuid.UUID{}, false
 	}
 	u, err := uuid.Parse(id)

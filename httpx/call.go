@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prusik-go/prusik/httpx/internal/replay"
 	"github.com/prusik-go/prusik/httpx/internal/stream"
 	"github.com/prusik-go/prusik/httpx/internal/wait"
+	"github.com/prusik-go/prusik/internal/newid"
 )
 
 // call is one logical call: what it holds, and what its last attempt ended with. It is used by one goroutine at a time,
@@ -30,6 +32,7 @@ type call struct {
 	key     string        // idempotency key of ours, or ""
 
 	start time.Duration // on the clock of expiry.Now; zero until it matters, see begin
+	now   time.Duration // the last reading of that clock: an attempt begins and ends at one
 	limit time.Duration // from start to the earlier of the total timeout and the context's deadline; zero: none
 
 	safe       bool // idempotent by method or key: an attempt of unknown delivery may be sent again
@@ -48,21 +51,24 @@ type call struct {
 	next    io.ReadCloser
 	n       int           // attempts sent
 	waited  time.Duration // before the current attempt
-	took    time.Duration // by the last attempt, where it was measured
+	took    time.Duration // by the last attempt, to its headers or its failure
 	history []errors.Attempt
 
 	last result
 	stop errors.Stop
 	wait time.Duration // until a new call is worthwhile, where known
 
-	clock      *expiry.Expiry
-	conn       *probe.Context
-	firstClock expiry.Expiry // the first attempt's clock and probe, in place
-	firstConn  probe.Context
-	out        *http.Request // what the last attempt sent
-	stream     stream.Body
-	captured   *capture.Body // the last answer's, where it is not on the wire
-	ended      time.Duration // from start to the answer, where somebody listens
+	watch    *watch
+	first    watch         // the first attempt's, in place
+	out      *http.Request // what the last attempt sent
+	stream   stream.Body
+	captured *capture.Body // the last answer's, where it is not on the wire
+}
+
+// watch is what goes along with an attempt.
+type watch struct {
+	clock expiry.Expiry
+	conn  probe.Context
 }
 
 // begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens:
@@ -70,19 +76,31 @@ type call struct {
 func (c *call) begin(t *Transport, req *http.Request) {
 	c.t, c.req = t, req
 	c.observe = observerOf(c.ctx())
-	if t.cfg.Limiter != nil || t.cfg.BulkheadWait > 0 || c.heard() {
-		c.startClock()
+	if t.cfg.BulkheadWait > 0 || c.heard() {
+		c.identify()
 	}
 }
 
-// since is the time since a reading of the call's clock.
-func (c *call) since(t time.Duration) time.Duration { return expiry.Now() - t }
+// identify starts the clock, and finds the call's id: the caller's header, the context's, or a new one. One look at the
+// time serves both.
+func (c *call) identify() {
+	if c.start != 0 {
+		return
+	}
+	if c.id[0] = c.knownID(); c.id[0] != "" {
+		c.startClock(expiry.Now())
+		return
+	}
+	now := time.Now()
+	c.startClock(expiry.At(now))
+	c.id[0] = newid.At(now)
+}
 
 // ctx is the caller's context, which scopes the call.
 func (c *call) ctx() context.Context { return c.req.Context() }
 
-func (c *call) startClock() {
-	c.start, c.limit = expiry.Now(), c.t.cfg.TotalTimeout
+func (c *call) startClock(now time.Duration) {
+	c.start, c.now, c.limit = now, now, c.t.cfg.TotalTimeout
 	if d, ok := c.ctx().Deadline(); ok {
 		if left := max(time.Until(d), 1); c.limit <= 0 || left < c.limit {
 			c.limit = left
@@ -90,12 +108,12 @@ func (c *call) startClock() {
 	}
 }
 
-// deadline is when the call has to be over, and zero where it does not.
-func (c *call) deadline() time.Time {
+// left is how long the call may still take.
+func (c *call) left() time.Duration {
 	if c.limit <= 0 {
-		return time.Time{}
+		return math.MaxInt64
 	}
-	return time.Now().Add(c.limit - c.since(c.start))
+	return c.limit - (c.now - c.start)
 }
 
 func (c *call) killSwitch() bool {
@@ -124,7 +142,7 @@ func (c *call) bulkhead() bool {
 		}
 		return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
 	}
-	c.place = true
+	c.place, c.now = true, expiry.Now()
 	return true
 }
 
@@ -141,15 +159,14 @@ func (c *call) leave() {
 }
 
 func (c *call) limiter() bool {
-	if c.ctx().Err() != nil {
-		return c.callerGone()
-	}
 	l := c.t.cfg.Limiter
 	if l == nil {
 		return true
 	}
-	err := l.Acquire(c.ctx(), c.deadline())
+	c.identify()
+	waited, err := l.Acquire(c.ctx(), c.left())
 	if err == nil {
+		c.now += waited
 		return true
 	}
 	if c.ctx().Err() != nil {
@@ -159,20 +176,35 @@ func (c *call) limiter() bool {
 	return c.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
 }
 
-func (c *call) breaker() bool {
-	br := c.t.breaker
-	if br == nil {
-		br = c.t.hosts.Get(host(c.req))
+// guard is the breaker of the call's vendor or host.
+func (c *call) guard() *breaker.Breaker {
+	if br := c.t.breaker; br != nil {
+		return br
 	}
+	return c.t.hosts.Get(host(c.req))
+}
+
+func (c *call) breaker(br *breaker.Breaker) bool {
 	permit, after, ok := br.TryAcquire()
 	if !ok {
-		if l := c.t.cfg.Limiter; l != nil {
-			l.Refund()
-		}
 		return c.refused(errors.StopBreakerOpen, errors.CircuitOpen, nil, after)
 	}
 	c.permit, c.permitHeld = permit, true
 	return true
+}
+
+// handBack returns the permit of an attempt that is not sent.
+func (c *call) handBack() {
+	c.permitHeld = false
+	c.permit.Done(breaker.Ignored)
+}
+
+// refund returns the place in the limiter of an attempt that is not sent.
+func (c *call) refund() bool {
+	if l := c.t.cfg.Limiter; l != nil {
+		l.Refund()
+	}
+	return false
 }
 
 // callerGone is the refusal of a context that is done.
@@ -199,25 +231,15 @@ func (c *call) refused(stop errors.Stop, kind errors.Kind, cause error, after ti
 func (c *call) toHeap() *call {
 	c.done = true // what it holds is the other's from here on
 	return &call{
-		t: c.t, req: c.req, observe: c.observe, start: c.start, limit: c.limit, permit: c.permit, permitHeld: c.permitHeld,
-		counted: c.counted, place: c.place, body: c.body,
+		t: c.t, req: c.req, observe: c.observe, start: c.start, now: c.now, limit: c.limit,
+		permit: c.permit, permitHeld: c.permitHeld, counted: c.counted, place: c.place, body: c.body, id: c.id,
 	}
 }
 
 // prepare finds out what every attempt needs to know.
 func (c *call) prepare() {
-	if c.start == 0 {
-		c.startClock()
-	}
-	c.correlate()
+	c.identify()
 	c.safe = c.repeatable()
-}
-
-// correlate finds the call's id: the caller's header, the context's, or a new one.
-func (c *call) correlate() {
-	if c.id[0] = c.knownID(); c.id[0] == "" {
-		c.id[0] = correlation.NewID()
-	}
 }
 
 func (c *call) knownID() string {
@@ -245,7 +267,7 @@ func (c *call) repeatable() bool {
 	if p.IdempotencyHeader == "" {
 		return false
 	}
-	c.key = correlation.NewID()
+	c.key = newid.At(time.Now())
 	return true
 }
 
@@ -253,58 +275,56 @@ func (c *call) repeatable() bool {
 func (c *call) attempt() {
 	c.n++
 	c.token = false // spent
-	began := c.start
-	if c.n > 1 {
-		began = expiry.Now()
-	}
 	if c.heard() {
 		c.emit(Event{Status: StatusAttempt, Attempt: c.n})
 	}
-	out := c.outgoing(c.toHeaders(began))
+	began, out := c.now, c.outgoing()
 	c.sending = true
 	resp, err := c.t.base.RoundTrip(out)
 	c.sending = false
+	c.now = expiry.Now()
+	c.took = c.now - began
 	c.judge(resp, err)
-	c.settle(began)
+	c.settle()
 }
 
 // toHeaders is how long the attempt may take to its headers: the attempt's limit, or what is left of the call's.
-func (c *call) toHeaders(now time.Duration) time.Duration {
+func (c *call) toHeaders() time.Duration {
 	limit, total := c.t.cfg.AttemptTimeout, c.t.cfg.TotalTimeout
 	if total <= 0 {
 		return limit
 	}
-	left := max(total-(now-c.start), 1)
+	left := max(total-(c.now-c.start), 1)
 	if limit <= 0 {
 		return left
 	}
 	return min(limit, left)
 }
 
-// outgoing is the attempt's own request, under a clock that ends it after toHeaders. Where time did not run out on the
-// attempt before, its context and its request serve again: its response is off the wire, nothing of it goes on.
-func (c *call) outgoing(toHeaders time.Duration) *http.Request {
-	body := c.next
+// outgoing is the own request of an attempt that begins now, under its clock. Where time did not run out on the attempt
+// before, its context and its request serve again: its response is off the wire, nothing of it goes on.
+func (c *call) outgoing() *http.Request {
+	body, toHeaders := c.next, c.toHeaders()
 	if !c.nextReady {
 		body, _ = c.body.Next(c.req, c.t.cfg.MaxBodyBuffer) // the first body is the caller's own: no error
 	}
 	c.nextReady, c.next = false, nil
 	switch {
 	case c.n == 1:
-		c.clock, c.conn = &c.firstClock, &c.firstConn
-	case c.clock.Again(toHeaders):
-		c.conn.Reset()
+		c.watch = &c.first
+	case c.watch.clock.Again(c.now, toHeaders):
+		c.watch.conn.Reset()
 		if !replay.None(c.req) {
 			c.out = c.out.WithContext(c.out.Context())
 			c.out.Body = body
 		}
 		return c.out
 	default:
-		c.clock.End()
-		c.clock, c.conn = new(expiry.Expiry), new(probe.Context)
+		c.watch.clock.End()
+		c.watch = new(watch)
 	}
-	c.conn.Init(c.clock.Start(c.ctx(), toHeaders, c.t.cfg.BodyIdleTimeout))
-	c.out = c.req.WithContext(c.conn)
+	c.watch.conn.Init(c.watch.clock.Start(c.ctx(), c.now, toHeaders, c.t.cfg.BodyIdleTimeout))
+	c.out = c.req.WithContext(&c.watch.conn)
 	c.out.Body = body
 	c.stamp()
 	return c.out
@@ -346,29 +366,23 @@ func hideKeys(h http.Header) {
 }
 
 // settle gives the attempt's permit back, and records the attempt.
-func (c *call) settle(began time.Duration) {
+func (c *call) settle() {
 	r := &c.last
 	slow := c.t.cfg.Breaker.SlowCall
-	timed := slow > 0 || c.t.cfg.Breaker.Hooks.OnOutcome != nil
 	failed := r.verdict.Delivery != errors.Delivered
-	if !failed && !timed && !c.listening() && !r.verdict.Limited && c.t.cfg.Limiter == nil {
-		if !r.streams {
-			c.permit.Done(r.outcome)
-			c.permitHeld = false
-		}
-		return // the usual case on a good day
-	}
-	took := c.since(began)
-	c.took = took
-	if !r.streams || slow > 0 && took >= slow {
-		c.permit.DoneIn(r.outcome, took)
+	if !r.streams || slow > 0 && c.took >= slow {
+		c.permit.DoneIn(r.outcome, c.took)
 		c.permitHeld = false
 	}
 	c.unknown = c.unknown || r.verdict.Delivery == errors.Unknown
 	c.rejected = c.rejected || r.verdict.Delivery == errors.Rejected
 	c.feedLimiter()
+	h := c.t.cfg.Hooks.OnAttempt
+	if !failed && c.n == 1 && h == nil {
+		return // the usual case on a good day
+	}
 	a := errors.Attempt{
-		Status: r.status(), Reason: r.verdict.Reason, Delivery: r.verdict.Delivery, Wait: c.waited, Duration: took,
+		Status: r.status(), Reason: r.verdict.Reason, Delivery: r.verdict.Delivery, Wait: c.waited, Duration: c.took,
 	}
 	if failed || c.n > 1 {
 		if c.history == nil {
@@ -376,7 +390,7 @@ func (c *call) settle(began time.Duration) {
 		}
 		c.history = append(c.history, a)
 	}
-	if h := c.t.cfg.Hooks.OnAttempt; h != nil {
+	if h != nil {
 		h(AttemptEvent{
 			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Number: c.n, Attempt: a,
 		})
@@ -425,7 +439,7 @@ func (c *call) retry() bool {
 		return c.enough(errors.StopRateLimited)
 	}
 	pause := c.t.backoff.Before(c.n, c.last.asked)
-	if c.limit > 0 && pause >= c.limit-c.since(c.start) {
+	if pause >= c.left() {
 		return c.enough(errors.StopDeadline)
 	}
 	if !c.t.budget.Take() {
@@ -446,7 +460,9 @@ func (c *call) retry() bool {
 	if !wait.Sleep(c.ctx(), pause) {
 		return c.callerLeft()
 	}
-	c.waited = pause
+	if c.waited = pause; pause > 0 {
+		c.now = expiry.Now()
+	}
 	return true
 }
 

@@ -74,8 +74,20 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// admit asks the limiter, then the breaker, for one attempt.
-func (c *call) admit() bool { return c.limiter() && c.breaker() }
+// admit asks the limiter, then the breaker, for one attempt. What the breaker refuses anyway does not wait for the limiter.
+func (c *call) admit() bool {
+	if c.ctx().Err() != nil {
+		return c.callerGone()
+	}
+	br := c.guard()
+	if s := br.State(); s == breaker.Open || s == breaker.ForcedOpen {
+		if !c.breaker(br) {
+			return false
+		}
+		c.handBack() // a probe is due: in order, then
+	}
+	return c.limiter() && (c.breaker(br) || c.refund())
+}
 
 // Transport is the pipeline of one vendor. It is an [http.RoundTripper], safe for concurrent use, and is made by
 // [NewTransport].

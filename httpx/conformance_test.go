@@ -66,7 +66,7 @@ func TestEveryConfigurationConforms(t *testing.T) {
 
 type admitAll struct{}
 
-func (admitAll) Acquire(context.Context, time.Time) error { return nil }
-func (admitAll) Refund()                                  {}
-func (admitAll) Pause(time.Duration)                      {}
-func (admitAll) Learn(int64, time.Duration)               {}
+func (admitAll) Acquire(context.Context, time.Duration) (time.Duration, error) { return 0, nil }
+func (admitAll) Refund()                                                       {}
+func (admitAll) Pause(time.Duration)                                           {}
+func (admitAll) Learn(int64, time.Duration)                                    {}

@@ -30,9 +30,9 @@ var (
 
 // refuse ends a call of which nothing was sent.
 func (c *call) refuse() error {
-	if c.listening() {
-		c.correlate()
-	} else {
+	if c.heard() || c.reported() {
+		c.identify()
+	} else if c.start == 0 {
 		c.id[0] = c.knownID() // a new one would stand nowhere else: nothing was sent, and nobody heard of it
 	}
 	e := c.newError(c.last.kind, c.last.err)
@@ -55,17 +55,14 @@ func (c *call) finish() (*http.Response, error) {
 		return nil, e
 	case r.captured:
 		if err := c.captured.Err(); err != nil {
-			c.captured.SetErr(c.bodyError(err, c.clock.Cause(), c.delivery()))
+			c.captured.SetErr(c.bodyError(err, c.watch.clock.Cause(), c.delivery()))
 		}
 		c.end(nil)
 	case r.resp.Body == http.NoBody, r.resp.StatusCode == http.StatusSwitchingProtocols:
 		c.end(nil)
 	default:
-		if c.listening() {
-			c.ended = c.since(c.start)
-			c.announce(nil)
-		}
-		c.clock.Body()
+		c.announce(nil)
+		c.watch.clock.Body()
 		c.stream.Init(r.resp.Body, c)
 		r.resp.Body = &c.stream
 	}
@@ -104,9 +101,9 @@ func (c *call) delivery() errors.Delivery {
 // end completes a call whose body is not on the wire.
 func (c *call) end(e *errors.Error) {
 	if c.last.resp == nil || c.last.resp.StatusCode != http.StatusSwitchingProtocols {
-		c.clock.End()
+		c.watch.clock.End()
 	} else {
-		c.clock.Leave() // an upgraded connection is the caller's, and so is its context
+		c.watch.clock.Leave() // an upgraded connection is the caller's, and so is its context
 	}
 	c.close(e)
 }
@@ -115,24 +112,24 @@ func (c *call) end(e *errors.Error) {
 func (c *call) close(e *errors.Error) {
 	c.leave()
 	c.unsent() // a refused call's body was given to nobody
-	if c.listening() {
+	c.announce(e)
+	if c.reported() {
 		if c.start != 0 {
-			c.ended = c.since(c.start)
+			c.now = expiry.Now()
 		}
-		c.announce(e)
-		c.report(e, c.ended, 0, nil)
+		c.report(e, c.now-c.start, 0, nil)
 	}
 }
 
 // Reading implements stream.Owner.
-func (c *call) Reading(begin bool) { c.clock.Read(begin) }
+func (c *call) Reading(begin bool) { c.watch.clock.Read(begin) }
 
 // Ended implements stream.Owner: the body of an answer below 400 has ended.
 func (c *call) Ended(n int64, err error) error {
 	if err != nil {
-		err = c.bodyError(err, c.clock.Cause(), errors.Delivered)
+		err = c.bodyError(err, c.watch.clock.Cause(), errors.Delivered)
 	}
-	c.clock.End()
+	c.watch.clock.End()
 	if c.permitHeld {
 		c.permitHeld = false
 		outcome := breaker.Success
@@ -142,8 +139,8 @@ func (c *call) Ended(n int64, err error) error {
 		c.permit.DoneIn(outcome, c.took)
 	}
 	c.leave()
-	if c.listening() {
-		c.report(nil, c.since(c.start), n, err)
+	if c.reported() {
+		c.report(nil, expiry.Now()-c.start, n, err)
 	}
 	return err
 }
@@ -184,8 +181,8 @@ func (c *call) abandon() {
 		_ = c.last.resp.Body.Close()
 	}
 	c.unsent()
-	if c.clock != nil {
-		c.clock.End()
+	if c.watch != nil {
+		c.watch.clock.End()
 	}
 	c.leave()
 }
@@ -212,12 +209,11 @@ func (t *Transport) operation(r *http.Request) string {
 
 type op struct{ method, host, text string }
 
-// listening says whether anybody hears of the call's end, heard whether anybody hears of its steps.
-func (c *call) listening() bool {
-	return c.heard() || c.t.cfg.Hooks.OnCall != nil || c.t.cfg.Hooks.OnAttempt != nil || c.t.cfg.Logger != nil
-}
-
+// heard says whether anybody hears of the call's steps.
 func (c *call) heard() bool { return c.observe != nil || c.t.cfg.Hooks.OnEvent != nil }
+
+// reported says whether anybody hears of the call as a whole.
+func (c *call) reported() bool { return c.t.cfg.Hooks.OnCall != nil || c.t.cfg.Logger != nil }
 
 func (c *call) emit(e Event) {
 	e.Service, e.CorrelationID, e.MaxAttempts = c.t.name, c.id[0], c.t.cfg.MaxAttempts
@@ -266,7 +262,7 @@ func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr err
 		h(CallEvent{
 			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Status: c.last.status(), Err: e,
 			Delivery: c.outcomeDelivery(e), Stop: c.stop, Reason: c.last.verdict.Reason, Attempts: c.n,
-			MaxAttempts: c.t.cfg.MaxAttempts, ToHeaders: c.ended, Total: total, BodyBytes: n, BodyErr: bodyErr,
+			MaxAttempts: c.t.cfg.MaxAttempts, ToHeaders: c.now - c.start, Total: total, BodyBytes: n, BodyErr: bodyErr,
 		})
 	}
 	l := c.t.cfg.Logger

@@ -362,10 +362,10 @@ func TestAPanicOfAHookLeavesNothingTaken(t *testing.T) {
 
 type panickyLimiter struct{}
 
-func (panickyLimiter) Acquire(context.Context, time.Time) error { panic("hook") }
-func (panickyLimiter) Refund()                                  {}
-func (panickyLimiter) Pause(time.Duration)                      {}
-func (panickyLimiter) Learn(int64, time.Duration)               {}
+func (panickyLimiter) Acquire(context.Context, time.Duration) (time.Duration, error) { panic("hook") }
+func (panickyLimiter) Refund()                                                       {}
+func (panickyLimiter) Pause(time.Duration)                                           {}
+func (panickyLimiter) Learn(int64, time.Duration)                                    {}
 
 type closeBoth struct {
 	io.ReadCloser

@@ -22,10 +22,10 @@ type result struct {
 	resp     *http.Response // nil where err is not
 	captured bool           // resp's body was taken off the wire and is in the call
 	streams  bool           // resp's body is still on the wire, and its end decides the breaker's outcome
+	outcome  breaker.Outcome
 	err      error
 	kind     errors.Kind // of err
 	verdict  Verdict
-	outcome  breaker.Outcome
 	asked    time.Duration // the wait the vendor asked for, zero where it did not
 }
 
@@ -46,11 +46,11 @@ func (c *call) judge(resp *http.Response, err error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close() // a response beside an error is to be ignored (net/http), not leaked
 		}
-		c.clock.Rest()
+		c.watch.clock.Rest(c.now)
 		c.failed(err)
 		return
 	}
-	if resp.StatusCode < 400 && !c.clock.Headers() {
+	if resp.StatusCode < 400 && !c.watch.clock.Headers(c.now) {
 		_ = resp.Body.Close()
 		c.failed(expiry.Attempt()) // both at the same moment; the context is canceled, the body lost
 		return
@@ -80,7 +80,7 @@ func malformed(resp *http.Response) error {
 
 // failed is the result of an attempt without a response.
 func (c *call) failed(err error) {
-	cause := c.clock.Cause()
+	cause := c.watch.clock.Cause()
 	err = fault.Strip(err)
 	f := fault.Of(err)
 	r := &c.last
@@ -106,7 +106,7 @@ func (c *call) failed(err error) {
 		r.kind, r.outcome = errors.Invalid, breaker.Ignored
 	}
 	// A dial that fails after a connection was had is net/http's repeat of a request that may have arrived.
-	if f.NotSent && c.conn.Connections() == 0 || c.conn.NeverConnected() {
+	if f.NotSent && c.watch.conn.Connections() == 0 || c.watch.conn.NeverConnected() {
 		v.Delivery = errors.NotSent
 	}
 	if f.Permanent {
@@ -141,7 +141,7 @@ func (c *call) answered(resp *http.Response) {
 	}
 	r.verdict = p.verdict(seen)
 	v := &r.verdict
-	if v.Delivery == errors.Rejected && c.conn.Connections() > 1 && c.safe {
+	if v.Delivery == errors.Rejected && c.watch.conn.Connections() > 1 && c.safe {
 		v.Delivery = errors.Unknown // net/http has repeated it: this answer is not the first one's
 	}
 	if v.Delivery != errors.Delivered && !r.captured {
@@ -171,7 +171,8 @@ func (c *call) capture(r *result, size int64) {
 	}
 	c.captured.Take(r.resp.Body, size, c.t.cfg.MaxErrorBody)
 	r.captured, r.resp.Body = true, c.captured
-	c.clock.Rest()
+	c.now = expiry.Now()
+	c.watch.clock.Rest(c.now)
 }
 
 // outcomeOf is what the breaker hears. A limit is the limiter's to hear; another 4xx is the caller's fault and says

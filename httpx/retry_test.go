@@ -508,22 +508,6 @@ func TestA4xxBetweenFailuresDoesNotResetTheStreak(t *testing.T) {
 	require.Equal(t, breaker.Open, tr.Breaker().State())
 }
 
-func TestACallerThatLeavesWhileTheLimiterHoldsARetryIsCanceled(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	l := &fakeLimiter{}
-	l.on = func() error {
-		if l.acquired < 2 {
-			return nil
-		}
-		cancel()
-		return ctx.Err()
-	}
-	_, _, err := send(t, ctx, client(t, httpx.Config{Base: follow(answer(503, "")), BackoffBase: noWait, Limiter: l}), "GET", "")
-	require.ErrorIs(t, err, context.Canceled, "an answer from before is not what a caller that left gets")
-	require.Equal(t, errors.StopCanceled, errors.StopOf(err))
-	require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
-}
-
 func TestTheBreakersHookHearsHowLongAnAnswerTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard []breaker.OutcomeEvent
@@ -535,50 +519,4 @@ func TestTheBreakersHookHearsHowLongAnAnswerTook(t *testing.T) {
 		require.Len(t, heard, 1)
 		require.Equal(t, 3*time.Second, heard[0].Duration)
 	})
-}
-
-func TestTheLimiterIsAskedToldAndRefunded(t *testing.T) {
-	l := &fakeLimiter{}
-	base := follow(answer(429, "", "Retry-After", "2", "X-Left", "0", "X-Reset", "5"), answer(200, "", "X-Left", "7", "X-Reset", "9"))
-	synctest.Test(t, func(t *testing.T) {
-		c := client(t, httpx.Config{Base: base, Limiter: l, Profile: httpx.Profile{
-			Limits: []httpx.LimitHeaders{{Remaining: "X-Left", Reset: "X-Reset", Unit: httpx.UnitSeconds}},
-		}})
-		_, _, err := send(t, t.Context(), c, "POST", "x")
-		require.NoError(t, err)
-		require.Equal(t, 2, l.acquired)
-		require.Equal(t, []time.Duration{2 * time.Second}, l.paused)
-		require.Equal(t, []string{"0 5s", "7 9s"}, l.learned)
-		require.Zero(t, l.refunded)
-		require.WithinDuration(t, time.Now().Add(35*time.Second), l.by, 10*time.Second)
-	})
-	tr, err := httpx.NewTransport("vendor", httpx.Config{Base: base, Limiter: l})
-	require.NoError(t, err)
-	tr.Breaker().ForceOpen()
-	_, _, err = send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
-	require.ErrorIs(t, err, errors.CircuitOpen)
-	require.Equal(t, 1, l.refunded, "what the breaker refused cost no place in the limiter")
-}
-
-type fakeLimiter struct {
-	err                error
-	acquired, refunded int
-	paused             []time.Duration
-	learned            []string
-	by                 time.Time
-	on                 func() error
-}
-
-func (l *fakeLimiter) Acquire(_ context.Context, by time.Time) error {
-	l.acquired++
-	l.by = by
-	if l.on != nil {
-		return l.on()
-	}
-	return l.err
-}
-func (l *fakeLimiter) Refund()               { l.refunded++ }
-func (l *fakeLimiter) Pause(d time.Duration) { l.paused = append(l.paused, d) }
-func (l *fakeLimiter) Learn(n int64, d time.Duration) {
-	l.learned = append(l.learned, fmt.Sprint(n, " ", d))
 }

@@ -48,6 +48,8 @@ const (
 	FailsafeFive    = "failsafehttp v0.9.8, five policies"
 	Hand            = "written by hand"
 	HandTimeouts    = "written by hand, timeouts"
+	Floor           = "floor"
+	FloorTimeout    = "floor, timeout"
 	Prusik          = "Prusik"
 	PrusikUntimed   = "Prusik, timeouts off"
 	Gobreaker       = "gobreaker Execute"

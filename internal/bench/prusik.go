@@ -15,6 +15,14 @@ import (
 func prusikContestants() []Contestant {
 	return []Contestant{
 		{
+			Name: Floor, Does: "the least that Prusik's policies cost, without timeouts", Retries: true,
+			New: func(base http.RoundTripper) (Do, error) { return newFloor(base, 0) },
+		},
+		{
+			Name: FloorTimeout, Does: "the same, with a timeout", Retries: true,
+			New: func(base http.RoundTripper) (Do, error) { return newFloor(base, attemptTimeout) },
+		},
+		{
 			Name: Prusik, Does: "all that the one written by hand does, bulkhead, body idle timeout, call record",
 			Retries: true, Breaks: true,
 			New: func(base http.RoundTripper) (Do, error) { return newPrusik(base, true) },
@@ -93,7 +101,14 @@ func (i *instruments) attempt(e httpx.AttemptEvent) {
 // limiter is x/time/rate's, which the client written by hand has too.
 type limiter struct{ *rate.Limiter }
 
-func (l limiter) Acquire(ctx context.Context, _ time.Time) error { return l.Wait(ctx) }
+func (l limiter) Acquire(ctx context.Context, _ time.Duration) (time.Duration, error) {
+	if l.Allow() {
+		return 0, nil // what Wait does in twice the time
+	}
+	start := time.Now()
+	err := l.Wait(ctx)
+	return time.Since(start), err
+}
 
 func (limiter) Refund()                    {}
 func (limiter) Pause(time.Duration)        {}

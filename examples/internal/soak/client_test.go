@@ -194,15 +194,15 @@ func (s *states) on(e breaker.TransitionEvent) {
 type turnstile struct{ admitted, refused, refunded, paused atomic.Int64 }
 
 // Acquire implements [httpx.Limiter].
-func (l *turnstile) Acquire(ctx context.Context, _ time.Time) error {
+func (l *turnstile) Acquire(ctx context.Context, _ time.Duration) (time.Duration, error) {
 	if s, ok := ctx.Value(refuseKey{}).(*int); ok && *s > 0 {
 		if *s--; *s == 0 {
 			l.refused.Add(1)
-			return &errors.Error{Kind: errors.RateLimited, Service: "turnstile", Retry: errors.Retry{After: time.Millisecond}}
+			return 0, &errors.Error{Kind: errors.RateLimited, Service: "turnstile", Retry: errors.Retry{After: time.Millisecond}}
 		}
 	}
 	l.admitted.Add(1)
-	return nil
+	return 0, nil
 }
 
 // Refund implements [httpx.Limiter].

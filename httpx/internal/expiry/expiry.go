@@ -36,23 +36,35 @@ func (e *Error) Temporary() bool { return true }
 // Is matches [context.DeadlineExceeded].
 func (e *Error) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// phases of an Expiry; each is entered once.
+// state is the number of an attempt and its phase in one word, so that what was meant for one attempt never ends the next.
+type state uint32
+
+// The phases.
 const (
-	headers uint32 = iota
-	body
-	over
+	headers state = iota // waiting for them
+	resting              // the attempt is over, another may follow
+	body                 // its reads are watched
+	over                 // nobody watches any more
+
+	phases state = 1<<2 - 1
 )
 
-// Expiry is the clock of an attempt, and of the next ones as long as time did not run out: see [Expiry.Again].
+func (s state) phase() state           { return s & phases }
+func (s state) with(phase state) state { return s&^phases | phase }
+
+// Expiry is the clock of an attempt, and of the next ones as long as time did not run out: see [Expiry.Again]. Its timer
+// is set once: it fires no later than it has to, looks at what the time is meant for by then, and sets itself again. That
+// is cheaper than to stop and set it at every step of a call that takes milliseconds.
 type Expiry struct {
-	ctx    context.Context //nolint:containedctx // it exists to end this context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	idle   time.Duration
-	armed  bool // the timer to the headers fires early enough to watch over the body as well
-	phase  atomic.Uint32
-	// reading is when the read under way began, on the clock of [Now]; zero where none is.
-	reading atomic.Int64
+	ctx      context.Context //nolint:containedctx // it exists to end this context
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer
+	idle     time.Duration
+	deadline atomic.Int64 // of the headers, on the clock of Now; zero: none
+	reading  atomic.Int64 // when the read under way began, likewise; zero where none is
+	state    atomic.Uint32
+	stopped  atomic.Bool // the timer has fired while the attempt rested
+	soon     bool        // the timer to the headers fires early enough to watch over the body as well
 }
 
 //nolint:gochecknoglobals // the zero of a monotonic clock, never written again
@@ -61,61 +73,71 @@ var epoch = time.Now()
 // Now is a monotonic clock that fits an atomic, cheaper than time.Now. It is never zero.
 func Now() time.Duration { return time.Since(epoch) + 1 }
 
-// Start returns the context of the attempt, which ends after toHeaders unless [Expiry.Headers] is called before.
-// Zero means no limit. idleFor is the limit for each read of the body, zero for none. Where there is neither, ctx
-// itself is returned and nothing is allocated.
-func (e *Expiry) Start(ctx context.Context, toHeaders, idleFor time.Duration) context.Context {
+// At is t, a reading of time.Now, on the clock of [Now].
+func At(t time.Time) time.Duration { return t.Sub(epoch) + 1 }
+
+// Start returns the context of the attempt that begins now, which ends after toHeaders unless [Expiry.Headers] is
+// called before. Zero means no limit. idleFor is the limit for each read of the body, zero for none. Where there is
+// neither, ctx itself is returned and nothing is allocated.
+func (e *Expiry) Start(ctx context.Context, now, toHeaders, idleFor time.Duration) context.Context {
+	e.ctx = ctx
 	if toHeaders <= 0 && idleFor <= 0 {
-		e.ctx = ctx
 		return ctx
 	}
 	e.idle = idleFor
 	e.ctx, e.cancel = context.WithCancelCause(ctx)
-	if toHeaders <= 0 {
-		toHeaders = math.MaxInt64 // only [Expiry.Body] arms it
+	if toHeaders > 0 {
+		e.deadline.Store(int64(now + toHeaders))
+	} else {
+		toHeaders = math.MaxInt64 // only [Expiry.Body] sets it
 	}
-	e.armed = idleFor >= toHeaders
 	e.timer = time.AfterFunc(toHeaders, e.fire)
 	return e.ctx
 }
 
-// Rest stops the clock between two attempts, the first of which never came to [Expiry.Headers] or is over.
-func (e *Expiry) Rest() {
-	if e.timer != nil && !e.timer.Stop() {
-		e.phase.Store(over) // it has fired, or is about to: a late timer of one attempt must not end the next
+// Rest says that the attempt is over now and never came to [Expiry.Headers].
+func (e *Expiry) Rest(now time.Duration) {
+	if s := e.inTime(now); s.phase() == headers {
+		e.move(s, resting)
 	}
 }
 
-// Again starts the clock for another attempt in the same context, after [Expiry.Rest]. It reports false where that
-// cannot be: the context has ended or the attempt had come to its headers.
-func (e *Expiry) Again(toHeaders time.Duration) bool {
-	if e.phase.Load() != headers || e.ctx.Err() != nil {
+// Again starts another attempt now in the same context, after [Expiry.Rest]. It reports false where that cannot be: the
+// context has ended or the attempt had come to its headers. No attempt may end before the one before it would have.
+func (e *Expiry) Again(now, toHeaders time.Duration) bool {
+	s := state(e.state.Load())
+	if s.phase() != resting || e.ctx.Err() != nil {
 		return false
 	}
-	if e.timer != nil {
-		if toHeaders <= 0 {
-			toHeaders = math.MaxInt64
-		}
-		e.armed = e.idle >= toHeaders
-		e.timer.Reset(toHeaders)
+	if toHeaders > 0 {
+		e.deadline.Store(int64(now + toHeaders))
 	}
+	e.state.Store(uint32(s.with(headers) + phases + 1))
+	e.restart()
 	return true
 }
 
-// Headers says that the response headers are there. It reports false where time had run out already.
-func (e *Expiry) Headers() bool {
-	if !e.phase.CompareAndSwap(headers, body) {
+// restart sets the timer again where it has fired while the attempt rested.
+func (e *Expiry) restart() {
+	if e.stopped.CompareAndSwap(true, false) {
+		e.timer.Reset(time.Duration(e.deadline.Load()) - Now())
+	}
+}
+
+// Headers says that the response headers are there now. It reports false where time had run out before.
+func (e *Expiry) Headers(now time.Duration) bool {
+	s := e.inTime(now)
+	if s.phase() != headers {
 		return false
 	}
-	if e.timer != nil && !e.armed {
-		e.timer.Stop()
-	}
-	return true
+	until := e.deadline.Load()
+	e.soon = until != 0 && time.Duration(until)-now <= e.idle
+	return e.move(s, body)
 }
 
 // Body starts the watch over the reads of the body.
 func (e *Expiry) Body() {
-	if e.idle > 0 && !e.armed {
+	if e.idle > 0 && !e.soon {
 		e.timer.Reset(e.idle)
 	}
 }
@@ -133,7 +155,7 @@ func (e *Expiry) Read(begin bool) {
 
 // Leave stops the clock and leaves the context to whoever still needs it, until the caller's own ends.
 func (e *Expiry) Leave() {
-	e.phase.Store(over)
+	e.state.Store(uint32(over))
 	if e.timer != nil {
 		e.timer.Stop()
 	}
@@ -155,23 +177,44 @@ func (e *Expiry) Cause() error {
 	return context.Cause(e.ctx)
 }
 
-func (e *Expiry) fire() {
-	if e.phase.CompareAndSwap(headers, over) {
+func (e *Expiry) move(from, to state) bool {
+	return e.state.CompareAndSwap(uint32(from), uint32(from.with(to)))
+}
+
+// inTime ends an attempt whose headers are late now, and returns the state it is in then.
+func (e *Expiry) inTime(now time.Duration) state {
+	s := state(e.state.Load()) // before the deadline: Again writes them in the other order
+	until := time.Duration(e.deadline.Load())
+	if s.phase() != headers || until == 0 || now < until {
+		return s
+	}
+	if e.move(s, over) {
 		e.cancel(attempt)
-		return
 	}
-	if e.phase.Load() != body || e.idle <= 0 {
-		return
-	}
-	left := e.idle
-	if began := e.reading.Load(); began != 0 {
-		left -= Now() - time.Duration(began)
-	}
-	if left > 0 {
-		e.timer.Reset(left)
-		return
-	}
-	if e.phase.CompareAndSwap(body, over) {
-		e.cancel(idle)
+	return state(e.state.Load())
+}
+
+func (e *Expiry) fire() {
+	now := Now()
+	switch s := e.inTime(now); s.phase() {
+	case headers: // of a later attempt, whose deadline is later
+		e.timer.Reset(time.Duration(e.deadline.Load()) - now)
+	case resting:
+		e.stopped.Store(true)
+		if state(e.state.Load()) != s {
+			e.restart() // the next attempt may have begun before it could see that
+		}
+	case body:
+		left := e.idle
+		if began := e.reading.Load(); began != 0 {
+			left -= now - time.Duration(began)
+		}
+		switch {
+		case e.idle <= 0:
+		case left > 0:
+			e.timer.Reset(left)
+		case e.move(s, over):
+			e.cancel(idle)
+		}
 	}
 }

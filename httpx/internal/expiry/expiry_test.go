@@ -15,16 +15,16 @@ import (
 func TestWithoutLimitsTheContextIsTheCallersOwn(t *testing.T) {
 	var e expiry.Expiry
 	ctx := t.Context()
-	require.Equal(t, ctx, e.Start(ctx, 0, 0))
-	require.True(t, e.Headers())
+	require.Equal(t, ctx, e.Start(ctx, expiry.Now(), 0, 0))
+	require.True(t, e.Headers(expiry.Now()))
 	e.Body()
 	e.Read(true)
 	e.Read(false)
 	e.End()
 	require.NoError(t, ctx.Err())
 	require.Zero(t, testing.AllocsPerRun(10, func() {
-		e.Start(ctx, 0, 0)
-		e.Headers()
+		e.Start(ctx, expiry.Now(), 0, 0)
+		e.Headers(expiry.Now())
 		e.End()
 	}))
 }
@@ -32,23 +32,23 @@ func TestWithoutLimitsTheContextIsTheCallersOwn(t *testing.T) {
 func TestHeadersInTimeAndNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var e expiry.Expiry
-		ctx := e.Start(t.Context(), time.Second, 0)
+		ctx := e.Start(t.Context(), expiry.Now(), time.Second, 0)
 		time.Sleep(time.Second - 1)
-		require.True(t, e.Headers())
+		require.True(t, e.Headers(expiry.Now()))
 		time.Sleep(time.Hour)
 		require.NoError(t, ctx.Err(), "the timer has stopped")
 		e.End()
 		require.Error(t, ctx.Err())
 
 		var late expiry.Expiry
-		ctx = late.Start(t.Context(), time.Second, 0)
+		ctx = late.Start(t.Context(), expiry.Now(), time.Second, 0)
 		<-ctx.Done()
 		require.ErrorIs(t, late.Cause(), expiry.Attempt())
 		require.ErrorIs(t, late.Cause(), context.DeadlineExceeded)
 		var ne net.Error
 		require.ErrorAs(t, late.Cause(), &ne)
 		require.True(t, ne.Timeout())
-		require.False(t, late.Headers())
+		require.False(t, late.Headers(expiry.Now()))
 		late.End()
 	})
 }
@@ -58,8 +58,8 @@ func TestAStalledReadEndsTheContextAndASlowReaderDoesNot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var e expiry.Expiry
-				ctx := e.Start(t.Context(), toHeaders, time.Second)
-				require.True(t, e.Headers())
+				ctx := e.Start(t.Context(), expiry.Now(), toHeaders, time.Second)
+				require.True(t, e.Headers(expiry.Now()))
 				e.Body()
 				time.Sleep(time.Hour) // the caller takes its time between reads
 				for range 10 {        // and the vendor a little, each time
@@ -82,8 +82,8 @@ func TestAStalledReadEndsTheContextAndASlowReaderDoesNot(t *testing.T) {
 func TestWhatIsLeftAloneDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var e expiry.Expiry
-		ctx := e.Start(t.Context(), time.Second, time.Minute)
-		require.True(t, e.Headers())
+		ctx := e.Start(t.Context(), expiry.Now(), time.Second, time.Minute)
+		require.True(t, e.Headers(expiry.Now()))
 		e.Read(true) // even in a read: nobody watches any more
 		e.Leave()
 		time.Sleep(time.Hour)
@@ -95,27 +95,27 @@ func TestWhatIsLeftAloneDoesNotEnd(t *testing.T) {
 func TestAnAttemptAfterAnotherHasTheContextAndItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var e expiry.Expiry
-		ctx := e.Start(t.Context(), time.Second, 0)
+		ctx := e.Start(t.Context(), expiry.Now(), time.Second, 0)
 		for range 3 {
 			time.Sleep(time.Second - 1)
-			e.Rest()
+			e.Rest(expiry.Now())
 			time.Sleep(time.Hour)
-			require.True(t, e.Again(time.Second))
+			require.True(t, e.Again(expiry.Now(), time.Second))
 			require.NoError(t, ctx.Err())
 		}
 		begin := time.Now()
 		<-ctx.Done()
 		require.Equal(t, time.Second, time.Since(begin))
-		e.Rest()
-		require.False(t, e.Again(time.Second), "what has ended does not serve again")
+		e.Rest(expiry.Now())
+		require.False(t, e.Again(expiry.Now(), time.Second), "what has ended does not serve again")
 		e.End()
 
 		var open expiry.Expiry
-		open.Start(t.Context(), 0, time.Second)
-		open.Rest()
-		require.True(t, open.Again(0))
-		require.True(t, open.Headers())
-		require.False(t, open.Again(0), "an attempt that came to its headers is not over")
+		open.Start(t.Context(), expiry.Now(), 0, time.Second)
+		open.Rest(expiry.Now())
+		require.True(t, open.Again(expiry.Now(), 0))
+		require.True(t, open.Headers(expiry.Now()))
+		require.False(t, open.Again(expiry.Now(), 0), "an attempt that came to its headers is not over")
 		open.End()
 	})
 }
@@ -123,9 +123,94 @@ func TestAnAttemptAfterAnotherHasTheContextAndItsOwnTime(t *testing.T) {
 func TestTheCallersEndPassesThrough(t *testing.T) {
 	parent, cancel := context.WithCancelCause(t.Context())
 	var e expiry.Expiry
-	ctx := e.Start(parent, time.Hour, time.Hour)
+	ctx := e.Start(parent, expiry.Now(), time.Hour, time.Hour)
 	cancel(net.ErrClosed)
 	<-ctx.Done()
 	require.ErrorIs(t, e.Cause(), net.ErrClosed)
 	e.End()
+}
+
+// Who asks for nothing is still held to the time: the answer came, but too late.
+func TestHeadersThatComeLateAreLateBeforeTheTimerSaysSo(t *testing.T) {
+	var e expiry.Expiry
+	now := expiry.Now()
+	ctx := e.Start(t.Context(), now, time.Hour, 0)
+	require.False(t, e.Headers(now+time.Hour))
+	require.Error(t, ctx.Err())
+	require.ErrorIs(t, e.Cause(), expiry.Attempt())
+	e.End()
+
+	var rested expiry.Expiry
+	rested.Start(t.Context(), now, time.Hour, 0)
+	rested.Rest(now + time.Hour)
+	require.ErrorIs(t, rested.Cause(), expiry.Attempt())
+	require.False(t, rested.Again(now+time.Hour, time.Hour))
+	rested.End()
+}
+
+// The timer of one attempt fires while the next is under way, or between the two: neither ends the next too soon, and
+// the next has an end all the same.
+func TestATimerOfAnEarlierAttemptDoesNotEndTheNext(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"fires in the pause": time.Minute, "fires in the next attempt": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var e expiry.Expiry
+				ctx := e.Start(t.Context(), expiry.Now(), 10*time.Second, 0)
+				for range 4 {
+					time.Sleep(9 * time.Second)
+					e.Rest(expiry.Now())
+					time.Sleep(pause)
+					require.True(t, e.Again(expiry.Now(), 10*time.Second))
+				}
+				begin := time.Now()
+				<-ctx.Done()
+				require.Equal(t, 10*time.Second, time.Since(begin))
+				require.ErrorIs(t, e.Cause(), expiry.Attempt())
+				e.End()
+			})
+		})
+	}
+}
+
+func TestTheBodyOfALaterAttemptIsWatched(t *testing.T) {
+	for name, idle := range map[string]time.Duration{"shorter than the headers' time": time.Second, "longer": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var e expiry.Expiry
+				ctx := e.Start(t.Context(), expiry.Now(), 10*time.Second, idle)
+				time.Sleep(5 * time.Second)
+				e.Rest(expiry.Now())
+				time.Sleep(time.Hour)
+				require.True(t, e.Again(expiry.Now(), 10*time.Second))
+				require.True(t, e.Headers(expiry.Now()))
+				e.Body()
+				begin := time.Now()
+				e.Read(true)
+				<-ctx.Done()
+				require.Equal(t, idle, time.Since(begin))
+				require.ErrorIs(t, e.Cause(), expiry.Idle())
+				e.End()
+			})
+		})
+	}
+}
+
+// Attempts that end about when their time does: whatever wins, an attempt that begins has its own whole time.
+func TestAttemptsThatEndAtTheirDeadlineRaceWithTheTimer(t *testing.T) {
+	served := 0
+	for n := range 200 {
+		var e expiry.Expiry
+		ctx := e.Start(t.Context(), expiry.Now(), time.Duration(n)*time.Microsecond, 0)
+		for range 300 {
+			e.Rest(expiry.Now())
+			if !e.Again(expiry.Now(), time.Hour) {
+				require.ErrorIs(t, e.Cause(), expiry.Attempt())
+				break
+			}
+			served++
+			require.NoError(t, ctx.Err())
+		}
+		e.End()
+	}
+	require.Positive(t, served)
 }

@@ -29,7 +29,6 @@ func rules() []rule {
 		{"stub/" + bench.Get + "/serial", bench.Prusik, bench.Bare, 3.2},
 		{"stub/" + bench.Get + "/serial", bench.Prusik, bench.HandTimeouts, 0.65},
 		{"stub/" + bench.Get + "/serial", bench.PrusikUntimed, bench.Bare, 2.0},
-		{"stub/" + bench.Retry + "/serial", bench.Prusik, bench.Loop, 1.8},
 		{"stub/" + bench.Retry + "/serial", bench.PrusikUntimed, bench.Loop, 1.8},
 		{"stub/" + bench.Open + "/serial", bench.Prusik, bench.Bare, 1.1},
 		{"breaker/" + bench.Closed + "/serial", bench.PrusikBreaker, bench.Gobreaker, 1.0},

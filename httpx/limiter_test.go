@@ -1,0 +1,165 @@
+package httpx_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx"
+)
+
+type fakeLimiter struct {
+	err                error
+	acquired, refunded int
+	paused             []time.Duration
+	learned            []string
+	most               time.Duration
+	on                 func() error
+	wait               time.Duration
+}
+
+func (l *fakeLimiter) Acquire(_ context.Context, most time.Duration) (time.Duration, error) {
+	l.acquired++
+	l.most = most
+	time.Sleep(l.wait)
+	if l.on != nil {
+		return l.wait, l.on()
+	}
+	return l.wait, l.err
+}
+func (l *fakeLimiter) Refund()               { l.refunded++ }
+func (l *fakeLimiter) Pause(d time.Duration) { l.paused = append(l.paused, d) }
+func (l *fakeLimiter) Learn(n int64, d time.Duration) {
+	l.learned = append(l.learned, fmt.Sprint(n, " ", d))
+}
+
+func TestTheLimiterIsAskedAndTold(t *testing.T) {
+	l := &fakeLimiter{}
+	base := follow(answer(429, "", "Retry-After", "2", "X-Left", "0", "X-Reset", "5"), answer(200, "", "X-Left", "7", "X-Reset", "9"))
+	synctest.Test(t, func(t *testing.T) {
+		c := client(t, httpx.Config{Base: base, Limiter: l, Profile: httpx.Profile{
+			Limits: []httpx.LimitHeaders{{Remaining: "X-Left", Reset: "X-Reset", Unit: httpx.UnitSeconds}},
+		}})
+		_, _, err := send(t, t.Context(), c, "POST", "x")
+		require.NoError(t, err)
+		require.Equal(t, 2, l.acquired)
+		require.Equal(t, []time.Duration{2 * time.Second}, l.paused)
+		require.Equal(t, []string{"0 5s", "7 9s"}, l.learned)
+		require.Zero(t, l.refunded)
+		require.InDelta(t, 35-2.1, l.most.Seconds(), 0.11, "what the first attempt and its wait of 2 s and a tenth have left")
+	})
+}
+
+func TestWhatTheBreakerRefusesDoesNotWaitForTheLimiter(t *testing.T) {
+	for name, shut := range map[string]func(*breaker.Breaker){
+		"open": func(b *breaker.Breaker) {
+			for range 3 {
+				p, _, _ := b.TryAcquire()
+				p.Done(breaker.Failure)
+			}
+		},
+		"forced open": (*breaker.Breaker).ForceOpen,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &fakeLimiter{}
+			rejected := 0
+			tr, err := httpx.NewTransport("vendor", httpx.Config{Base: follow(answer(200, "")), Limiter: l, Breaker: breaker.Config{
+				Hooks: breaker.Hooks{OnReject: func(breaker.RejectEvent) { rejected++ }},
+			}})
+			require.NoError(t, err)
+			shut(tr.Breaker())
+			_, _, err = send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
+			require.ErrorIs(t, err, errors.CircuitOpen)
+			require.Zero(t, l.acquired)
+			require.Equal(t, 1, rejected, "the breaker's hook hears of it, once")
+		})
+	}
+}
+
+// The probes' places are taken: that shows only when one is asked for, after the limiter.
+func TestWhatAHalfOpenBreakerRefusesIsRefunded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLimiter{}
+		tr := halfOpen(t, l)
+		probe, _, ok := tr.Breaker().TryAcquire()
+		require.True(t, ok)
+		_, _, err := send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
+		require.ErrorIs(t, err, errors.CircuitOpen)
+		require.Equal(t, 1, l.acquired)
+		require.Equal(t, 1, l.refunded)
+		probe.Done(breaker.Ignored)
+	})
+}
+
+// The first call after the time open asks the limiter before it takes a probe's place, and keeps none if it is refused.
+func TestAProbeTheLimiterRefusesHoldsNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLimiter{err: &errors.Error{Kind: errors.RateLimited}}
+		tr := halfOpen(t, l)
+		c := &http.Client{Transport: tr}
+		_, _, err := send(t, t.Context(), c, "GET", "")
+		require.Equal(t, errors.StopRateLimited, errors.StopOf(err))
+		require.Zero(t, tr.Breaker().Snapshot().ProbesInFlight)
+		l.err = nil
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+		require.Equal(t, breaker.Closed, tr.Breaker().State())
+		require.Equal(t, 2, l.acquired)
+	})
+}
+
+// halfOpen returns a transport whose breaker was open, and whose next call is a probe.
+func halfOpen(t *testing.T, l httpx.Limiter) *httpx.Transport {
+	t.Helper()
+	tr, err := httpx.NewTransport("vendor", httpx.Config{Base: follow(answer(200, "")), Limiter: l})
+	require.NoError(t, err)
+	for range 3 {
+		p, _, _ := tr.Breaker().TryAcquire()
+		p.Done(breaker.Failure)
+	}
+	require.Equal(t, breaker.Open, tr.Breaker().State())
+	time.Sleep(time.Minute)
+	return tr
+}
+
+func TestTheLimitersWaitIsNotTheAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := &recorder{}
+		l := &fakeLimiter{wait: 4 * time.Second}
+		c := client(t, httpx.Config{
+			Base: follow(after(9*time.Second, answer(503, "")), after(9*time.Second, answer(200, "x"))), Limiter: l,
+			AttemptTimeout: 10 * time.Second, TotalTimeout: 35 * time.Second, BackoffBase: noWait, Hooks: heard.hooks(),
+		})
+		_, _, err := send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err, "4 s in the limiter and 9 s at the vendor are no attempt of 13 s")
+		require.Len(t, heard.attempts, 2)
+		for _, a := range heard.attempts {
+			require.Equal(t, 9*time.Second, a.Duration)
+		}
+		require.Equal(t, 22*time.Second, l.most, "what 4 s and 9 s have left of the call's 35 s")
+		require.Equal(t, 26*time.Second, heard.calls[0].ToHeaders)
+	})
+}
+
+func TestACallerThatLeavesWhileTheLimiterHoldsARetryIsCanceled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &fakeLimiter{}
+	l.on = func() error {
+		if l.acquired < 2 {
+			return nil
+		}
+		cancel()
+		return ctx.Err()
+	}
+	_, _, err := send(t, ctx, client(t, httpx.Config{Base: follow(answer(503, "")), BackoffBase: noWait, Limiter: l}), "GET", "")
+	require.ErrorIs(t, err, context.Canceled, "an answer from before is not what a caller that left gets")
+	require.Equal(t, errors.StopCanceled, errors.StopOf(err))
+	require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
+}
