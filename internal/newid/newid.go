@@ -32,18 +32,18 @@ type generator struct {
 // At returns an id of the moment now.
 func At(now time.Time) string {
 	g := generators.Get().(*generator) //nolint:errcheck,forcetypeassert // the pool holds nothing else
-	id := g.next(now.UnixMilli())
+	id := g.next(uint64(now.UnixMilli()))
 	generators.Put(g)
 	return id
 }
 
-func (g *generator) next(ms int64) string {
+func (g *generator) next(ms uint64) string {
 	if g.left < idRandom {
 		_, _ = rand.Read(g.random[:]) // never fails: it ends the program instead
 		g.left = poolLen
 	}
 	var raw [16]byte
-	binary.BigEndian.PutUint64(raw[:], uint64(ms)<<16)
+	binary.BigEndian.PutUint64(raw[:], ms<<16)
 	copy(raw[6:], g.random[poolLen-g.left:])
 	g.left -= idRandom
 	raw[6] = raw[6]&0x0f | 0x70 // version 7

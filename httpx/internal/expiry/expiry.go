@@ -45,9 +45,9 @@ const (
 	resting              // the attempt is over, another may follow
 	body                 // its reads are watched
 	over                 // nobody watches any more
-
-	phases state = 1<<2 - 1
 )
+
+const phases = 1<<2 - 1
 
 func (s state) phase() state           { return s & phases }
 func (s state) with(phase state) state { return s&^phases | phase }
@@ -204,6 +204,7 @@ func (e *Expiry) fire() {
 		if state(e.state.Load()) != s {
 			e.restart() // the next attempt may have begun before it could see that
 		}
+	case over:
 	case body:
 		left := e.idle
 		if began := e.reading.Load(); began != 0 {
