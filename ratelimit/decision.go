@@ -1,0 +1,155 @@
+package ratelimit
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/prusik-go/prusik/errors"
+)
+
+// Verdict is what was decided.
+type Verdict uint8
+
+// The verdicts. The zero is none.
+const (
+	Allowed   Verdict = iota + 1 // it passes, and its units were taken
+	Denied                       // it is refused, and nothing was taken
+	WouldDeny                    // it passes because of [Shadow], and nothing was taken
+	Exempt                       // it passes unlimited: by the allow-list, by [FailOpen], or because of [Disabled]
+)
+
+// String returns "allowed", "denied", "would_deny" or "exempt", and "" for none. It is fit for a metric's label.
+func (v Verdict) String() string {
+	switch v {
+	case Allowed:
+		return "allowed"
+	case Denied:
+		return "denied"
+	case WouldDeny:
+		return "would_deny"
+	case Exempt:
+		return "exempt"
+	default:
+		return ""
+	}
+}
+
+// MarshalText renders [Verdict.String].
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// Decision is what a [Limiter] has decided on one request. It is a value: keep it with the request. The zero Decision is
+// none: it allows nothing and refunds nothing.
+type Decision struct {
+	// Verdict is the decision; ask [Decision.Allowed] unless it matters why.
+	Verdict Verdict
+	// Policy is the name of the limit that refused or, in shadow, would have. Of several, the one that takes longest.
+	Policy string
+	// Cost is the number of units asked for.
+	Cost int64
+	// RetryAfter is, of a refusal, the time after which the same request passes if nothing else is taken meanwhile:
+	// exact, not rounded. It is zero where the request never passes, because it costs more than a burst holds.
+	RetryAfter time.Duration
+	// Wait is how long [Limiter.Wait] had to wait.
+	Wait time.Duration
+	// Outage is the choice that decided where the [Store] could not; else zero.
+	Outage Outage
+
+	limiter *Limiter
+	key     string
+	known   bool // debts are
+	debts   [MaxLimits]time.Duration
+}
+
+// Allowed reports whether the request may be made.
+func (d *Decision) Allowed() bool {
+	return d.Verdict == Allowed || d.Verdict == Exempt || d.Verdict == WouldDeny
+}
+
+// Err is the refusal as an error, and nil where the request may be made: kind rate_limited with the limiter's name, the
+// wait, and the violated policy in Details. Where it can never pass, its Stop is permanent.
+func (d *Decision) Err() error {
+	if d.Verdict != Denied {
+		return nil
+	}
+	e := d.public()
+	e.Op, e.Delivery, e.Stop = "limit", errors.NotSent, errors.StopRateLimited
+	if d.never() {
+		e.Stop = errors.StopPermanent
+	}
+	return e
+}
+
+// never reports whether the same request would be refused at any time.
+func (d *Decision) never() bool { return d.Verdict == Denied && d.RetryAfter == 0 && d.Outage == 0 }
+
+// public is the refusal without what is of no use to a client. The member's name is the draft's.
+func (d *Decision) public() *errors.Error {
+	e := &errors.Error{
+		Kind: errors.RateLimited, Service: d.limiter.name, Retry: errors.Retry{After: d.RetryAfter},
+		Details: map[string]any{"violated-policies": []string{d.Policy}},
+	}
+	if d.never() {
+		e.Public = "The request asks for more than its limit ever allows."
+	}
+	return e
+}
+
+// Refund gives back what the request took, for a request that was not made. Call it at most once; where nothing was
+// taken it does nothing. An error is one of the [Store].
+func (d *Decision) Refund(ctx context.Context) error {
+	if d.Verdict != Allowed || d.Cost == 0 {
+		return nil
+	}
+	l := d.limiter
+	if l.cfg.Store != nil && d.Outage == 0 {
+		return l.cfg.Store.Refund(ctx, Request{Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost})
+	}
+	l.memory.refund(d.key, d.Cost)
+	return nil
+}
+
+// Status is what one limit has left for a key.
+type Status struct {
+	// Limit is the limit, with Name and Burst filled in.
+	Limit Limit
+	// Remaining is how many units could be taken at once.
+	Remaining int64
+	// Next is the time until there is one more; zero where the bucket is full.
+	Next time.Duration
+	// Full is the time until the bucket is full.
+	Full time.Duration
+}
+
+// Statuses yields the status of each limit just after the decision, in the order of [Config.Limits]. Where it is not
+// known (an exempt key, an outage, a cost above the burst) it yields nothing.
+func (d *Decision) Statuses() iter.Seq[Status] {
+	return func(yield func(Status) bool) {
+		if !d.known {
+			return
+		}
+		for i := range d.limiter.cfg.Limits {
+			if !yield(d.status(i)) {
+				return
+			}
+		}
+	}
+}
+
+func (d *Decision) status(i int) Status {
+	l := &d.limiter.cfg.Limits[i]
+	interval := d.limiter.intervals[i]
+	s := Status{Limit: *l, Full: d.debts[i]}
+	missing := int64(s.Full / interval) // whole units
+	if rest := s.Full % interval; rest > 0 {
+		missing++
+		s.Next = rest
+	} else if s.Full > 0 {
+		s.Next = interval
+	}
+	if s.Remaining = l.Burst - missing; s.Remaining < 0 { // reserved ahead by those who wait
+		s.Next += time.Duration(-s.Remaining) * interval
+		s.Remaining = 0
+	}
+	return s
+}

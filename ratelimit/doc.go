@@ -1,0 +1,2 @@
+// Package ratelimit limits requests by key, and says so in its answers.
+package ratelimit

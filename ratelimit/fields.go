@@ -1,0 +1,139 @@
+package ratelimit
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prusik-go/prusik/errors"
+)
+
+// Draft is the version of the draft whose fields are sent: the IETF HTTPAPI working group's "RateLimit header fields for
+// HTTP".
+const Draft = "draft-ietf-httpapi-ratelimit-headers-11"
+
+// The keys in a header map, in net/http's canonical spelling; on the wire case does not matter.
+const (
+	fieldLimit           = "Ratelimit"
+	fieldPolicy          = "Ratelimit-Policy"
+	fieldLegacyLimit     = "X-Ratelimit-Limit"
+	fieldLegacyRemaining = "X-Ratelimit-Remaining"
+	fieldLegacyReset     = "X-Ratelimit-Reset"
+)
+
+// policyField renders RateLimit-Policy: a list of strings, the names, with their quota and window. A window that is not
+// of whole seconds has no place in it and is left out; a burst is a parameter of ours, as the draft lets.
+func policyField(limits []Limit, unit, partition string) string {
+	var b []byte
+	for i, l := range limits {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendName(b, l.Name)
+		b = append(b, ";q="...)
+		b = strconv.AppendInt(b, l.Count, 10)
+		if l.Period%time.Second == 0 {
+			b = append(b, ";w="...)
+			b = strconv.AppendInt(b, int64(l.Period/time.Second), 10)
+		}
+		if unit != "" && unit != "requests" {
+			b = append(b, ";qu="...)
+			b = appendName(b, unit)
+		}
+		b = append(b, partition...)
+		if l.Burst != l.Count {
+			b = append(b, ";prusik-burst="...)
+			b = strconv.AppendInt(b, l.Burst, 10)
+		}
+	}
+	return string(b)
+}
+
+// appendName appends a structured field's string. A name holds nothing that has to be escaped.
+func appendName(b []byte, s string) []byte {
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// maxInteger is the largest integer of a structured field (RFC 9651).
+const maxInteger = 999_999_999_999_999
+
+// setFields adds the fields of d to h.
+func (l *Limiter) setFields(h http.Header, d *Decision) {
+	policy, partition := l.policy, ""
+	if l.cfg.PartitionKey {
+		sum := sha256.Sum256([]byte(d.key))
+		partition = ";pk=:" + base64.StdEncoding.EncodeToString(sum[:12]) + ":"
+		policy = []string{policyField(l.cfg.Limits, l.cfg.QuotaUnit, partition)}
+	}
+	// Those of other limiters on the route stay: a list may be spread over several lines. l.policy has no room to grow, so
+	// that who appends to it copies it.
+	if before := h[fieldPolicy]; before != nil {
+		policy = append(before, policy...)
+	}
+	h[fieldPolicy] = policy
+
+	var room [128]byte
+	b := room[:0]
+	for i := range l.cfg.Limits {
+		s := d.status(i)
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendName(b, s.Limit.Name)
+		b = append(b, ";r="...)
+		b = strconv.AppendInt(b, min(s.Remaining, maxInteger), 10)
+		// Retry-After should not be sooner than t. On a refusal a limit that has something left does not say when it will
+		// have more.
+		if t := seconds(s.Next); t > 0 && (d.Verdict != Denied || t <= seconds(d.RetryAfter)) {
+			b = append(b, ";t="...)
+			b = strconv.AppendInt(b, t, 10)
+		}
+		b = append(b, partition...)
+	}
+	h[fieldLimit] = append(h[fieldLimit], string(b))
+	if l.cfg.Legacy != LegacyOff {
+		l.setLegacy(h, d)
+	}
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int64 { return errors.Retry{After: d}.Seconds() }
+
+// setLegacy sets the X-RateLimit fields to the tightest limit of this limiter, unless one before it is tighter: they have
+// room for one only.
+func (l *Limiter) setLegacy(h http.Header, d *Decision) {
+	tightest := d.status(0)
+	for i := 1; i < len(l.cfg.Limits); i++ {
+		s := d.status(i)
+		if s.Remaining < tightest.Remaining || s.Remaining == tightest.Remaining && s.Full > tightest.Full {
+			tightest = s
+		}
+	}
+	if before := h[fieldLegacyRemaining]; len(before) == 1 && d.Verdict != Denied {
+		if n, err := strconv.ParseInt(before[0], 10, 64); err == nil && n <= tightest.Remaining {
+			return
+		}
+	}
+	var reset int64
+	switch l.cfg.Legacy {
+	case LegacyResetEpochSeconds:
+		now := time.Now()
+		at := now.Add(tightest.Full)
+		reset = at.Unix()
+		if at.Nanosecond() > 0 {
+			reset++
+		}
+	case LegacyResetMilliseconds:
+		reset = int64((tightest.Full + time.Millisecond - 1) / time.Millisecond)
+	default:
+		reset = seconds(tightest.Full)
+	}
+	values := [...]string{
+		strconv.FormatInt(tightest.Limit.Burst, 10), strconv.FormatInt(tightest.Remaining, 10), strconv.FormatInt(reset, 10),
+	}
+	h[fieldLegacyLimit], h[fieldLegacyRemaining], h[fieldLegacyReset] = values[0:1:1], values[1:2:2], values[2:3:3]
+}

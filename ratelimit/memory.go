@@ -1,0 +1,160 @@
+package ratelimit
+
+import (
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// memory keeps buckets in this process. A bucket is one number a limit, the time at which it is full again: "theoretical
+// arrival time" in GCRA. A bucket whose time is past is the same as none, so that it may be dropped at any time,
+// and is: no goroutine, no expiry list.
+//
+// A key is kept as 128 bits of hash with two seeds of this process: what it holds cannot be found by search, and two
+// of a million keys share a bucket with a probability of 10^-27.
+type memory struct {
+	born         time.Time // with a monotonic reading: a step of the wall clock is not seen
+	intervals    [MaxLimits]int64
+	spans        [MaxLimits]int64
+	seedA, seedB maphash.Seed
+	shift        uint // of a hash to the index of its shard
+	shards       []shard
+	evictions    atomic.Uint64
+}
+
+const (
+	// maxShards bounds the locks: at 64, two of a few dozen callers that hold one at a time rarely meet.
+	maxShards = 64
+	// keysPerShard is the least number of keys worth a lock of their own. It keeps the share of a shard close to even.
+	keysPerShard = 1024
+	// upkeepEvery is how many decisions of a shard pay for one look at upkeepSlots slots of another.
+	upkeepEvery, upkeepSlots = 32, 64
+)
+
+func newMemory(limits []Limit, maxKeys int) *memory {
+	m := &memory{born: time.Now(), seedA: maphash.MakeSeed(), seedB: maphash.MakeSeed()}
+	for i, l := range limits {
+		m.intervals[i], m.spans[i] = int64(l.Interval()), int64(l.Span())
+	}
+	n := 1
+	for n < maxShards && n*2*keysPerShard <= maxKeys {
+		n *= 2
+	}
+	m.shift = uint(64 - bits.TrailingZeros(uint(n)))
+	m.shards = make([]shard, n)
+	for i := range m.shards {
+		most := maxKeys / n
+		if i < maxKeys%n {
+			most++
+		}
+		m.shards[i].table = table{limits: len(limits), most: most}
+	}
+	return m
+}
+
+func (m *memory) now() int64 { return int64(time.Since(m.born)) }
+
+func (m *memory) hash(key string) (a, b uint64) {
+	a, b = maphash.String(m.seedA, key), maphash.String(m.seedB, key)
+	if a == 0 { // marks an empty slot
+		a = 1
+	}
+	return a, b
+}
+
+// take decides as [Store] says.
+func (m *memory) take(r *Request) (res Result) {
+	a, b := m.hash(r.Key)
+	index := a >> m.shift // a shift by 64 is 0
+	s := &m.shards[index]
+	s.mu.Lock()
+	now := m.now() // under the lock: it never runs backwards for a bucket
+	s.forget(now)
+	m.decide(&s.table, a, b, now, r, &res)
+	s.ops++
+	due := s.ops%upkeepEvery == 0
+	other := (index + uint64(s.ops/upkeepEvery)) & uint64(len(m.shards)-1)
+	s.mu.Unlock()
+	if due {
+		m.upkeep(&m.shards[other], now)
+	}
+	return res
+}
+
+func (m *memory) decide(t *table, a, b uint64, now int64, r *Request, res *Result) {
+	var full [MaxLimits]int64 // when each bucket is full
+	slot, found := t.find(a, b)
+	if found {
+		copy(full[:t.limits], t.times(slot))
+	} else {
+		t.owed(b, full[:t.limits])
+	}
+	start := now + int64(r.Delay)
+	wait, worst := int64(math.MinInt64), 0
+	var next [MaxLimits]int64
+	for i := range t.limits {
+		next[i] = max(full[i], start) + r.Cost*m.intervals[i]
+		if w := next[i] - m.spans[i] - now; w > wait {
+			wait, worst = w, i
+		}
+	}
+	wait = max(wait, int64(r.Delay), 0)
+	switch {
+	case r.Cost == 0:
+		res.Allowed = true
+	case wait > int64(r.MaxWait):
+		res.Violated = worst
+	default:
+		res.Allowed = true
+		full = next
+		if !found {
+			var evicted bool
+			if slot, evicted = t.insert(a, b, now); evicted {
+				m.evictions.Add(1)
+			}
+		}
+		t.set(slot, full[:t.limits])
+	}
+	res.Wait = time.Duration(wait)
+	if r.Cost == 0 {
+		res.Wait = r.Delay
+	}
+	for i := range t.limits {
+		res.Debts[i] = time.Duration(max(full[i]-now, 0))
+	}
+}
+
+func (m *memory) refund(key string, cost int64) {
+	a, b := m.hash(key)
+	s := &m.shards[a>>m.shift]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot, found := s.find(a, b); found {
+		times := s.times(slot)
+		for i := range times {
+			times[i] -= cost * m.intervals[i] // below now, it is a full bucket
+		}
+	}
+}
+
+// upkeep drops full buckets of a shard that nobody is using at the moment.
+func (m *memory) upkeep(s *shard, now int64) {
+	if s.mu.TryLock() {
+		s.sweep(now, upkeepSlots)
+		s.mu.Unlock()
+	}
+}
+
+// keys is the number of buckets held; some of them may be full again.
+func (m *memory) keys() int {
+	n := 0
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.mu.Lock()
+		n += s.used
+		s.mu.Unlock()
+	}
+	return n
+}

@@ -1,0 +1,271 @@
+package ratelimit
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// The table against a map, with homes so close that searches collide and wrap around.
+func TestTableModel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		tab := &table{limits: rapid.IntRange(1, 3).Draw(t, "limits"), most: 1 << 20}
+		type key struct{ a, b uint64 }
+		model := map[key]int64{}
+		now := int64(0)
+		draw := func(t *rapid.T) key {
+			return key{rapid.SampledFrom([]uint64{1, 2, 6, 7, 8, 15, 16, 1 << 60}).Draw(t, "a"), rapid.Uint64Range(0, 7).Draw(t, "b")}
+		}
+		times := make([]int64, tab.limits)
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				k := draw(t)
+				at := now + rapid.Int64Range(1, 50).Draw(t, "time")
+				slot, found := tab.find(k.a, k.b)
+				if !found {
+					slot, _ = tab.insert(k.a, k.b, now)
+				}
+				for i := range times {
+					times[i] = at - int64(i)
+				}
+				tab.set(slot, times)
+				model[k] = at
+			},
+			"remove": func(t *rapid.T) {
+				k := draw(t)
+				if slot, found := tab.find(k.a, k.b); found {
+					tab.remove(slot)
+					delete(model, k)
+				}
+			},
+			"sweep":   func(t *rapid.T) { tab.sweep(now, rapid.IntRange(1, 64).Draw(t, "slots")) },
+			"rebuild": func(*rapid.T) { tab.rebuild(now) },
+			"time":    func(t *rapid.T) { now += rapid.Int64Range(0, 40).Draw(t, "step") },
+			"": func(t *rapid.T) {
+				used := 0
+				for i := range tab.size() {
+					if tab.taken(i) {
+						used++
+						slot, found := tab.find(uint64(tab.slots[i*tab.stride()]), uint64(tab.slots[i*tab.stride()+1]))
+						require.True(t, found)
+						require.Equal(t, i, slot, "twice in the table")
+					}
+				}
+				require.Equal(t, used, tab.used)
+				require.LessOrEqual(t, used*4, tab.size()*3)
+				for k, at := range model {
+					slot, found := tab.find(k.a, k.b)
+					if at <= now {
+						continue // may be gone
+					}
+					require.True(t, found, "%v", k)
+					require.Equal(t, at, tab.fullAt(slot))
+					require.Equal(t, at, tab.times(slot)[0])
+				}
+			},
+		})
+	})
+}
+
+func limitsOf(t testing.TB, s string) []Limit {
+	t.Helper()
+	limits, err := ParseLimits(s)
+	require.NoError(t, err)
+	for i := range limits {
+		limits[i].Burst = limits[i].burst()
+	}
+	return limits
+}
+
+// The wall clock is not read: what the clock of decisions starts from has a monotonic reading.
+func TestDecisionsAreOnTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	m := newMemory(limitsOf(t, "1/s"), 10)
+	require.Contains(t, m.born.String(), " m=")
+	l, err := New("x", Config{Limits: limitsOf(t, "1/s")})
+	require.NoError(t, err)
+	require.Contains(t, l.born.String(), " m=")
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+func TestMemoryPerKeyAndGivenBack(t *testing.T) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 100_000
+	}
+	synctest.Test(t, func(t *testing.T) {
+		before := heap()
+		m := newMemory(limitsOf(t, "10/minute"), 2*n)
+		key := make([]byte, 0, 32)
+		fill := func(from, to int) {
+			for i := from; i < to; i++ {
+				key = strconv.AppendInt(append(key[:0], "client-"...), int64(i), 10)
+				m.take(&Request{Key: string(key), Cost: 1})
+			}
+		}
+		fill(0, n)
+		require.Equal(t, n, m.keys())
+		per := float64(heap()-before) / float64(n)
+		t.Logf("%.1f bytes a key", per)
+		require.Less(t, per, 72.0)
+
+		time.Sleep(time.Minute)
+		fill(0, 200) // traffic of a few clients tidies up for all
+		for range 100 {
+			fill(0, 200)
+		}
+		require.Less(t, m.keys(), 1000)
+		left := float64(heap()) - float64(before)
+		t.Logf("%.3f bytes a key after expiry", left/float64(n))
+		require.Less(t, left/float64(n), 1.0)
+		runtime.KeepAlive(m)
+	})
+}
+
+// Not all at once either: where some keys stay in use, those that are full go, and the tables shrink.
+func TestFullBucketsGoWhileOthersAreInUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(limitsOf(t, "1/minute burst 10"), 100_000)
+		for i := range 50_000 {
+			m.take(&Request{Key: strconv.Itoa(i), Cost: 1})
+		}
+		for i := range 100 {
+			m.take(&Request{Key: strconv.Itoa(i), Cost: 9})
+		}
+		slots := func() (n int) {
+			for i := range m.shards {
+				n += m.shards[i].size()
+			}
+			return n
+		}
+		before := slots()
+		time.Sleep(time.Minute)
+		for range 200_000 {
+			m.take(&Request{Key: "busy", Cost: 1})
+		}
+		require.LessOrEqual(t, m.keys(), 101)
+		require.Less(t, slots(), before/8)
+		for i := range 100 {
+			r := m.take(&Request{Key: strconv.Itoa(i), Cost: 2})
+			require.False(t, r.Allowed, "nobody's debt is lost")
+		}
+	})
+}
+
+// Many keys through a small limiter: memory is bounded, the cost of a decision is flat, and the attacker's exhausted
+// bucket stays exhausted until time has filled it.
+func TestKeyChurn(t *testing.T) {
+	const maxKeys = 10_000
+	n := 2_000_000
+	if testing.Short() || raceEnabled {
+		n = 200_000
+	}
+	synctest.Test(t, func(t *testing.T) {
+		before := heap()
+		m := newMemory(limitsOf(t, "10/minute"), maxKeys)
+		rejected := 0
+		exhaust := Request{Key: "attacker", Cost: 10}
+		require.True(t, m.take(&exhaust).Allowed)
+		start := time.Now()
+		longest := 0
+		for i := range n {
+			m.take(&Request{Key: strconv.Itoa(i), Cost: 1})
+			if i%1000 == 0 {
+				time.Sleep(time.Millisecond) // a million keys a second
+				s := &m.shards[0]
+				longest = max(longest, s.size())
+				one := Request{Key: "attacker", Cost: 1}
+				if time.Since(start) < 6*time.Second {
+					require.False(t, m.take(&one).Allowed, "after %d keys", i)
+					rejected++
+				}
+			}
+		}
+		require.Positive(t, rejected)
+		require.LessOrEqual(t, m.keys(), maxKeys)
+		require.Positive(t, m.evictions.Load())
+		grown := float64(heap()-before) / maxKeys
+		t.Logf("%d keys, %.0f bytes a key of the bound, %d evictions", n, grown, m.evictions.Load())
+		require.Less(t, grown, 120.0)
+		require.LessOrEqual(t, longest, 32_768)
+		runtime.KeepAlive(m)
+
+		// When the attack is over, everybody has a full bucket again in the time a bucket takes to fill.
+		time.Sleep(time.Minute)
+		require.True(t, m.take(&exhaust).Allowed)
+		require.True(t, m.take(&Request{Key: "newcomer", Cost: 10}).Allowed)
+	})
+}
+
+// While full buckets can be evicted instead, nobody starts with the debt of others.
+func TestFullBucketsAreEvictedFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(limitsOf(t, "10/minute"), 100)
+		require.True(t, m.take(&Request{Key: "busy", Cost: 10}).Allowed)
+		for i := range 10_000 {
+			key := strconv.Itoa(i)
+			require.True(t, m.take(&Request{Key: key, Cost: 1}).Allowed)
+			time.Sleep(100 * time.Millisecond) // 60 in the 6 s that one request takes to come back
+			if i < 590 {
+				require.False(t, m.take(&Request{Key: "busy", Cost: 10}).Allowed)
+			}
+		}
+		require.Zero(t, m.evictions.Load())
+	})
+}
+
+func TestTheLeastIndebtedIsEvicted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(limitsOf(t, "10/minute"), 20)
+		for i := range 10 {
+			m.take(&Request{Key: "hot" + strconv.Itoa(i), Cost: 10})
+		}
+		for range 40 {
+			m.take(&Request{Key: strconv.Itoa(rand.IntN(1 << 30)), Cost: 1})
+		}
+		require.Positive(t, m.evictions.Load())
+		s := &m.shards[0]
+		for i := range 10 {
+			a, b := m.hash("hot" + strconv.Itoa(i))
+			slot, found := s.find(a, b)
+			require.True(t, found, "an exhausted bucket had to go for a fresh one")
+			require.Equal(t, int64(time.Minute), s.fullAt(slot)-m.now())
+		}
+	})
+}
+
+func TestShards(t *testing.T) {
+	t.Parallel()
+	for _, maxKeys := range []int{1, 2, 1023, 2047, 2048, 5000, 1_000_000} {
+		m := newMemory(limitsOf(t, "1/s"), maxKeys)
+		total := 0
+		for i := range m.shards {
+			total += m.shards[i].most
+			require.Positive(t, m.shards[i].most)
+		}
+		require.Equal(t, maxKeys, total)
+		seen := map[uint64]bool{}
+		for i := range 10_000 {
+			a, _ := m.hash(strings.Repeat("x", i%7) + strconv.Itoa(i))
+			seen[a>>m.shift] = true
+		}
+		require.Len(t, seen, len(m.shards))
+	}
+}

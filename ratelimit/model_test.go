@@ -1,0 +1,209 @@
+package ratelimit_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/prusik-go/prusik/ratelimit"
+)
+
+// bubbleT keeps rapid from asking testing.T for its deadline, which a bubble forbids.
+type bubbleT struct{ *testing.T }
+
+// bucket is the reference: a token bucket that counts what is missing, in units of an interval, as time goes by. It
+// knows nothing of theoretical arrival times.
+type bucket struct {
+	limit   ratelimit.Limit
+	missing time.Duration // until full
+	at      time.Time
+}
+
+func (b *bucket) pass(now time.Time) {
+	b.missing = max(0, b.missing-now.Sub(b.at))
+	b.at = now
+}
+
+// lacks is the time until cost could be taken.
+func (b *bucket) lacks(cost int64) time.Duration {
+	return max(0, b.missing+time.Duration(cost)*b.limit.Interval()-time.Duration(b.limit.Burst)*b.limit.Interval())
+}
+
+type reference map[string][]*bucket
+
+func (r reference) of(key string, limits []ratelimit.Limit, now time.Time) []*bucket {
+	if r[key] == nil {
+		for _, l := range limits {
+			r[key] = append(r[key], &bucket{limit: l, at: now})
+		}
+	}
+	for _, b := range r[key] {
+		b.pass(now)
+	}
+	return r[key]
+}
+
+func (r reference) take(key string, cost int64, limits []ratelimit.Limit, now time.Time) (ok bool, policy string, wait time.Duration) {
+	buckets := r.of(key, limits, now)
+	for _, b := range buckets {
+		if w := b.lacks(cost); w > wait {
+			wait, policy = w, b.limit.Name
+		}
+	}
+	if cost == 0 || wait == 0 {
+		for _, b := range buckets {
+			b.missing += time.Duration(cost) * b.limit.Interval()
+		}
+		return true, "", 0
+	}
+	return false, policy, wait
+}
+
+func drawLimits(t *rapid.T) ratelimit.Limits {
+	n := rapid.IntRange(1, 4).Draw(t, "limits")
+	limits := make(ratelimit.Limits, n)
+	for i := range limits {
+		limits[i] = ratelimit.Limit{
+			Name:   string(rune('a' + i)),
+			Count:  rapid.Int64Range(1, 7).Draw(t, "count"),
+			Period: rapid.SampledFrom([]time.Duration{7, time.Millisecond, time.Second, time.Minute, 24 * time.Hour}).Draw(t, "period"),
+			Burst:  rapid.Int64Range(0, 5).Draw(t, "burst"),
+		}
+	}
+	return limits
+}
+
+func drawPause(t *rapid.T) time.Duration {
+	return rapid.SampledFrom([]time.Duration{0, 0, 1, 2, time.Millisecond, 333 * time.Millisecond, time.Second, 20 * time.Second, 24 * time.Hour}).Draw(t, "pause")
+}
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(bubbleT{t}, func(rt *rapid.T) {
+			l, err := ratelimit.New("model", ratelimit.Config{Limits: drawLimits(rt)})
+			require.NoError(rt, err)
+			limits := l.Config().Limits
+			ref := reference{}
+			smallest := limits[0].Burst
+			for _, limit := range limits {
+				smallest = min(smallest, limit.Burst)
+			}
+			var taken []ratelimit.Decision
+			rt.Repeat(map[string]func(*rapid.T){
+				"sleep": func(rt *rapid.T) { time.Sleep(drawPause(rt)) },
+				"take": func(rt *rapid.T) {
+					key := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "key")
+					cost := rapid.Int64Range(0, smallest).Draw(rt, "cost")
+					d, err := l.AllowN(t.Context(), key, cost)
+					require.NoError(rt, err)
+					ok, policy, wait := ref.take(key, cost, limits, time.Now())
+					require.Equal(rt, ok, d.Allowed())
+					require.Equal(rt, policy, d.Policy)
+					require.Equal(rt, wait, d.RetryAfter)
+					require.Zero(rt, d.Wait)
+					i := 0
+					for s := range d.Statuses() {
+						b := ref[key][i]
+						require.Equal(rt, b.missing, s.Full)
+						left := b.limit.Span() - b.missing
+						require.Equal(rt, int64(left/b.limit.Interval()), s.Remaining)
+						if s.Full > 0 {
+							require.Equal(rt, b.limit.Interval()-left%b.limit.Interval(), s.Next)
+						} else {
+							require.Zero(rt, s.Next)
+						}
+						i++
+					}
+					require.Equal(rt, len(limits), i)
+					if d.Verdict == ratelimit.Allowed {
+						taken = append(taken, d)
+					}
+				},
+				"refund": func(rt *rapid.T) {
+					if len(taken) == 0 {
+						return
+					}
+					d := taken[len(taken)-1]
+					taken = taken[:len(taken)-1]
+					require.NoError(rt, d.Refund(t.Context()))
+					// Only what was taken last is known to a test: the key is the decision's own.
+					for key, buckets := range ref {
+						before := ref.of(key, limits, time.Now())
+						got, err := l.AllowN(t.Context(), key, 0)
+						require.NoError(rt, err)
+						i := 0
+						for s := range got.Statuses() {
+							least := max(0, before[i].missing-time.Duration(d.Cost)*limits[i].Interval())
+							require.True(rt, s.Full == least || s.Full == before[i].missing, "%v of %v", s.Full, before[i].missing)
+							buckets[i].missing = s.Full
+							i++
+						}
+					}
+				},
+			})
+		})
+	})
+}
+
+// Whoever waits as told passes, and whoever comes a nanosecond sooner does not.
+func TestRetryAfterIsExact(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(bubbleT{t}, func(rt *rapid.T) {
+			l, err := ratelimit.New("model", ratelimit.Config{Limits: drawLimits(rt)})
+			require.NoError(rt, err)
+			var d ratelimit.Decision
+			for range 100 {
+				if d, err = l.Allow(t.Context(), "k"); !d.Allowed() {
+					break
+				}
+			}
+			require.NoError(rt, err)
+			if d.Allowed() {
+				return // an interval of a few nanoseconds
+			}
+			time.Sleep(d.RetryAfter - 1)
+			early, err := l.Allow(t.Context(), "k")
+			require.NoError(rt, err)
+			require.False(rt, early.Allowed())
+			time.Sleep(1)
+			d, err = l.Allow(t.Context(), "k")
+			require.NoError(rt, err)
+			require.True(rt, d.Allowed())
+		})
+	})
+}
+
+// With room for two keys and many in use, what the limiter admits of a key an unbounded one would admit as well.
+func TestEvictionGivesNothingAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		evictions := uint64(0)
+		rapid.Check(bubbleT{t}, func(rt *rapid.T) {
+			l, err := ratelimit.New("model", ratelimit.Config{Limits: drawLimits(rt), MaxKeys: rapid.IntRange(1, 3).Draw(rt, "max")})
+			require.NoError(rt, err)
+			limits := l.Config().Limits
+			ref := reference{}
+			rt.Repeat(map[string]func(*rapid.T){
+				"sleep": func(rt *rapid.T) { time.Sleep(drawPause(rt)) },
+				"take": func(rt *rapid.T) {
+					key := rapid.StringMatching(`[a-h]`).Draw(rt, "key")
+					d, err := l.Allow(t.Context(), key)
+					require.NoError(rt, err)
+					if !d.Allowed() {
+						return
+					}
+					ok, policy, wait := ref.take(key, 1, limits, time.Now())
+					require.True(rt, ok, "admitted %s, over %s for %v", key, policy, wait)
+				},
+			})
+			require.LessOrEqual(rt, l.Snapshot().Keys, l.Config().MaxKeys)
+			evictions += l.Snapshot().Evictions
+		})
+		require.Positive(t, evictions, "nothing was evicted: this test looks at nothing")
+	})
+}

@@ -1,0 +1,55 @@
+package ratelimit
+
+import (
+	"context"
+	"time"
+
+	"github.com/prusik-go/prusik/errors"
+)
+
+// errBadResult is the error of a store that does not keep its contract.
+const errBadResult = "ratelimit: the store's result names no limit"
+
+// ask lets the store decide, or Config.OnOutage where it cannot. The error is for the caller.
+func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Duration) error {
+	r := Request{
+		Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost,
+		MaxWait: maxWait, Delay: delay,
+	}
+	res, err := l.cfg.Store.Take(ctx, r)
+	if err == nil && !res.Allowed && (res.Violated < 0 || res.Violated >= len(l.cfg.Limits)) {
+		err = errors.New(errBadResult)
+	}
+	if err == nil {
+		d.decided(res)
+		return nil
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // the caller has left: that is no outage
+		return l.gone(ctx)
+	}
+	d.Outage = l.cfg.OnOutage
+	l.report(err, d.Outage)
+	switch {
+	case d.Outage == LocalShare:
+		l.askMemory(d, &r)
+	case d.Outage == FailOpen || l.cfg.Mode == Shadow:
+		d.Verdict = Exempt
+	default:
+		after, _ := errors.RetryAfter(err)
+		return &errors.Error{
+			Kind: errors.Unavailable, Service: l.name, Op: "limit",
+			Delivery: errors.NotSent, Stop: errors.StopRateLimited, Retry: errors.Retry{After: after}, Err: err,
+		}
+	}
+	return nil
+}
+
+// askMemory decides by this process's share. What is left of a share is nothing to tell a client.
+func (l *Limiter) askMemory(d *Decision, r *Request) {
+	if smallest := l.cfg.Limits[l.smallest]; d.Cost > share(smallest, l.cfg.Replicas).Burst {
+		d.Verdict, d.Policy = Denied, smallest.Name
+		return
+	}
+	d.decided(l.memory.take(r))
+	d.known = false
+}

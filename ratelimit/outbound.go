@@ -1,0 +1,221 @@
+package ratelimit
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prusik-go/prusik/errors"
+)
+
+// unsaidPause is the pause where a vendor refuses and does not say for how long: the shortest wait that a Retry-After
+// header can name. A retry's own backoff comes on top.
+const unsaidPause = time.Second
+
+// Outbound limits what is sent to one vendor. It waits within the limiter's limits, and within what the vendor says: one
+// refusal holds all callers. It is an httpx.Limiter: set it as Config.Limiter of an httpx client. Make it with
+// [Limiter.Outbound]. It may be used from several goroutines.
+//
+// In [Shadow] it decides and reports, and holds nobody; [Disabled], it does nothing.
+type Outbound struct {
+	l     *Limiter
+	key   string
+	named bool // asked for by Limiter.Outbound; under l.mu
+
+	// paused is the time, on the clock of now, until which nothing is admitted. Zero: never paused.
+	paused atomic.Int64
+	// window is the time until which left holds. Zero: the vendor never said.
+	window atomic.Int64
+	mu     sync.Mutex
+	left   int64
+}
+
+// Outbound returns the one Outbound of key, which is the vendor's name, account or host: who asks for the same key
+// shares buckets and pauses. The empty key is the limiter's name.
+func (l *Limiter) Outbound(key string) *Outbound {
+	if key == "" {
+		key = l.name
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.outbound(key)
+	o.named = true
+	return o
+}
+
+// maxHosts bounds the Outbounds that a Transport has made by itself.
+const maxHosts = 1000
+
+// outbound returns the Outbound of key. Where there are too many, those that nobody has asked for by name and that the
+// vendor has said nothing about, or nothing that still holds, are forgotten: the next one is no different. l.mu is held.
+func (l *Limiter) outbound(key string) *Outbound {
+	o := l.outbounds[key]
+	if o != nil {
+		return o
+	}
+	if len(l.outbounds) >= l.sweepAt {
+		for k, old := range l.outbounds {
+			now := int64(old.now())
+			if !old.named && old.paused.Load() <= now && old.window.Load() <= now {
+				delete(l.outbounds, k)
+			}
+		}
+		l.sweepAt = max(maxHosts, 2*len(l.outbounds)) // each sweep is paid for by as many new hosts
+	}
+	o = &Outbound{l: l, key: strings.Clone(key)}
+	l.outbounds[o.key] = o
+	return o
+}
+
+func (o *Outbound) now() time.Duration { return time.Since(o.l.born) }
+
+// Acquire waits until one more attempt may be sent, and says how long it has waited. It returns at once, with nothing taken,
+// where ctx is done, or the wait would be longer than most or than ctx's deadline lets: the error is an [*errors.Error] of
+// kind vendor_rate_limited, whose Retry.After is the wait it would have taken. math.MaxInt64 is no limit. [Config.MaxWait]
+// does not apply. Where it need not wait it allocates nothing.
+func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time.Duration, err error) {
+	l := o.l
+	if l.cfg.Mode == Disabled {
+		return 0, nil
+	}
+	if ctx.Err() != nil {
+		return 0, l.gone(ctx)
+	}
+	if l.cfg.Mode == Shadow {
+		_, err := l.take(ctx, o.key, 1, until(ctx, most), 0)
+		return 0, err
+	}
+	for {
+		again, w, err := o.acquire(ctx, until(ctx, most-waited))
+		waited += w
+		if !again {
+			return waited, err
+		}
+	}
+}
+
+// acquire is one round of Acquire. The next one follows where a pause began while it waited: what was reserved before the
+// pause would come all at once after it.
+func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool, waited time.Duration, err error) {
+	hold, counted := o.hold()
+	if hold > most {
+		return false, 0, o.refusal(hold, "the vendor asked for a pause")
+	}
+	d, err := o.l.take(ctx, o.key, 1, most, hold)
+	if err == nil && d.Verdict == Denied {
+		err = o.refusal(d.RetryAfter, "limit "+d.Policy)
+	}
+	if err != nil {
+		if counted {
+			o.uncount()
+		}
+		return false, 0, err
+	}
+	wait := max(d.Wait, hold)
+	if wait == 0 {
+		return false, 0, nil
+	}
+	start := o.now()
+	done := sleep(ctx, wait)
+	waited = o.now() - start
+	if done && time.Duration(o.paused.Load())-o.now() <= 0 {
+		return false, waited, nil
+	}
+	_ = d.Refund(context.WithoutCancel(ctx)) // it comes back by itself; the caller cannot do anything about it
+	if counted {
+		o.uncount()
+	}
+	if !done {
+		return false, waited, o.l.gone(ctx)
+	}
+	return true, waited, nil
+}
+
+// hold is the time for which the vendor wants nothing, and whether an attempt was counted against what it has left.
+func (o *Outbound) hold() (d time.Duration, counted bool) {
+	paused, window := time.Duration(o.paused.Load()), time.Duration(o.window.Load())
+	if paused == 0 && window == 0 {
+		return 0, false
+	}
+	now := o.now()
+	d = max(0, paused-now)
+	if window > now {
+		o.mu.Lock()
+		if counted = o.left > 0; counted {
+			o.left--
+		} else {
+			d = max(d, window-now)
+		}
+		o.mu.Unlock()
+	}
+	return d, counted
+}
+
+func (o *Outbound) uncount() {
+	if time.Duration(o.window.Load()) <= o.now() {
+		return
+	}
+	o.mu.Lock()
+	o.left++
+	o.mu.Unlock()
+}
+
+func (o *Outbound) refusal(after time.Duration, why string) error {
+	return &errors.Error{
+		Kind: errors.VendorRateLimited, Service: o.l.name, Op: "limit", Delivery: errors.NotSent,
+		Stop: errors.StopRateLimited, Retry: errors.Retry{After: after}, Err: errors.New("ratelimit: " + why),
+	}
+}
+
+// Refund gives back what Acquire took for an attempt that was not sent. Call it at most once an Acquire.
+func (o *Outbound) Refund() {
+	if o.l.cfg.Mode == Disabled {
+		return
+	}
+	d := Decision{Verdict: Allowed, Cost: 1, limiter: o.l, key: o.key}
+	if o.l.exempt(o.key) {
+		return
+	}
+	_ = d.Refund(context.Background()) // it comes back by itself
+	o.uncount()
+}
+
+// Pause tells that the vendor has refused an attempt for its rate: nothing is admitted for d, to anybody. Those who wait
+// already go on waiting, in the order of their next turn. Zero or less means the vendor did not say, and is one second. A
+// pause that is to last longer stays.
+func (o *Outbound) Pause(d time.Duration) {
+	if o.l.cfg.Mode == Disabled {
+		return
+	}
+	if d <= 0 {
+		d = unsaidPause
+	}
+	d = min(d, maxSpan)
+	end := int64(o.now() + d)
+	for {
+		old := o.paused.Load()
+		if old >= end {
+			return
+		}
+		if o.paused.CompareAndSwap(old, end) {
+			break
+		}
+	}
+	if h := o.l.cfg.Hooks.OnPause; h != nil {
+		h(PauseEvent{Name: o.l.name, Key: o.key, For: d})
+	}
+}
+
+// Learn tells what the vendor's headers say: so many requests remain until reset from now. No more than that many are
+// admitted until then; the latest word counts. A negative remaining or a reset that is not positive says nothing.
+func (o *Outbound) Learn(remaining int64, reset time.Duration) {
+	if remaining < 0 || reset <= 0 || o.l.cfg.Mode == Disabled {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left = remaining
+	o.window.Store(int64(o.now() + min(reset, maxSpan)))
+}

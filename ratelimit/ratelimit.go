@@ -1,0 +1,254 @@
+package ratelimit
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/internal/check"
+)
+
+// Limiter admits requests by key, within limits. Make it with [New]. It may be used from several goroutines and must not
+// be copied.
+type Limiter struct {
+	name      string
+	cfg       Config // effective
+	intervals [MaxLimits]time.Duration
+	smallest  int                 // index of the limit with the smallest burst
+	memory    *memory             // of the limits, or of this process's share in an outage; else nil
+	allowed   map[string]struct{} // Config.AllowList
+	policy    []string            // the RateLimit-Policy field
+	born      time.Time           // clock of the outbounds
+
+	mu        sync.Mutex
+	outbounds map[string]*Outbound
+	sweepAt   int // number of outbounds
+}
+
+// New returns a limiter. Its name goes into errors, events, fields and stores: 1 to 64 letters, digits, ".", "_" or "-".
+// Limiters that share a [Store] share buckets if they share name and limits. Everything that is wrong with name and cfg is
+// reported at once.
+func New(name string, cfg Config) (*Limiter, error) {
+	faults := check.New("ratelimit", name)
+	faults.Name(name)
+	cfg = cfg.effective(name, faults)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	l := &Limiter{name: name, cfg: cfg, born: time.Now(), outbounds: make(map[string]*Outbound), sweepAt: maxHosts}
+	for i, limit := range cfg.Limits {
+		l.intervals[i] = limit.Interval()
+		if limit.Burst < cfg.Limits[l.smallest].Burst {
+			l.smallest = i
+		}
+	}
+	switch {
+	case cfg.Store == nil:
+		l.memory = newMemory(cfg.Limits, cfg.MaxKeys)
+	case cfg.OnOutage == LocalShare:
+		shares := make([]Limit, len(cfg.Limits))
+		for i, limit := range cfg.Limits {
+			shares[i] = share(limit, cfg.Replicas)
+		}
+		l.memory = newMemory(shares, cfg.MaxKeys)
+	}
+	l.allowed = make(map[string]struct{}, len(cfg.AllowList))
+	for _, key := range cfg.AllowList {
+		l.allowed[key] = struct{}{}
+	}
+	l.policy = []string{policyField(cfg.Limits, cfg.QuotaUnit, "")}
+	return l, nil
+}
+
+// Name is the limiter's name.
+func (l *Limiter) Name() string { return l.name }
+
+// Config is the effective configuration: defaults filled in.
+func (l *Limiter) Config() Config { return l.cfg }
+
+// Allow decides on one request of key, now: see [Limiter.AllowN].
+func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
+	return l.AllowN(ctx, key, 1)
+}
+
+// AllowN decides on a request of key that takes cost units of every limit: all of them, or none where one limit refuses. A
+// cost of zero takes nothing and is always allowed: it asks how things stand. It never waits, but for the [Store].
+//
+// A refusal is no error: ask [Decision.Allowed], or take [Decision.Err]. The error is for where nothing could be decided: an
+// empty key, a negative cost, a ctx that is canceled, or an outage of the Store with [FailClosed] (kind unavailable). With
+// memory it allocates nothing.
+func (l *Limiter) AllowN(ctx context.Context, key string, cost int64) (Decision, error) {
+	return l.take(ctx, key, cost, 0, 0)
+}
+
+// Wait waits until one request of key may be made: see [Limiter.WaitN].
+func (l *Limiter) Wait(ctx context.Context, key string) (Decision, error) {
+	return l.WaitN(ctx, key, 1)
+}
+
+// WaitN takes cost units, waits until the request may be made, and returns. Callers are served in the order they came. It
+// returns at once, with the error of [Decision.Err] and nothing taken, where the wait would be longer than ctx's deadline
+// or [Config.MaxWait] lets, or cost is more than a burst. Where ctx is done while it waits, the units are given back and the
+// error is of kind canceled, or unavailable for a deadline. In [Shadow] it does not wait.
+func (l *Limiter) WaitN(ctx context.Context, key string, cost int64) (Decision, error) {
+	if ctx.Err() != nil {
+		return Decision{}, l.gone(ctx)
+	}
+	d, err := l.take(ctx, key, cost, until(ctx, l.maxWait()), 0)
+	if err == nil {
+		err = d.Err()
+	}
+	if err != nil || d.Wait == 0 || l.cfg.Mode == Shadow {
+		return d, err
+	}
+	if !sleep(ctx, d.Wait) {
+		_ = d.Refund(context.WithoutCancel(ctx)) // the units come back by themselves; the caller learns of ctx
+		return Decision{}, l.gone(ctx)
+	}
+	return d, nil
+}
+
+func (l *Limiter) maxWait() time.Duration {
+	if l.cfg.MaxWait < 0 {
+		return maxSpan
+	}
+	return l.cfg.MaxWait
+}
+
+// until is most, or the time to ctx's deadline if that is sooner.
+func until(ctx context.Context, most time.Duration) time.Duration {
+	most = min(most, maxSpan)
+	if deadline, ok := ctx.Deadline(); ok {
+		return max(0, min(most, time.Until(deadline)))
+	}
+	return most
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// gone is the error of a caller whose ctx is done.
+func (l *Limiter) gone(ctx context.Context) error {
+	e := &errors.Error{
+		Kind: errors.Canceled, Service: l.name, Op: "limit",
+		Delivery: errors.NotSent, Stop: errors.StopCanceled, Err: context.Cause(ctx),
+	}
+	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // a context returns the value itself
+		e.Kind, e.Stop = errors.Unavailable, errors.StopDeadline
+	}
+	return e
+}
+
+// take decides, applies the mode and reports.
+func (l *Limiter) take(ctx context.Context, key string, cost int64, maxWait, delay time.Duration) (Decision, error) {
+	if l.cfg.Mode == Disabled {
+		return Decision{Verdict: Exempt, Cost: cost}, nil
+	}
+	d := Decision{limiter: l, key: key, Cost: cost}
+	switch {
+	case key == "":
+		return Decision{}, l.invalid("an empty key: it would be one bucket for all")
+	case cost < 0:
+		return Decision{}, l.invalid("a cost of " + strconv.FormatInt(cost, 10) + ", want 0 or more")
+	case l.exempt(key):
+		d.Verdict = Exempt
+	case cost > l.cfg.Limits[l.smallest].Burst:
+		d.Verdict, d.Policy = Denied, l.cfg.Limits[l.smallest].Name
+	case l.cfg.Store != nil:
+		if err := l.ask(ctx, &d, maxWait, delay); err != nil {
+			return Decision{}, err
+		}
+	default:
+		r := Request{Key: key, Cost: cost, MaxWait: maxWait, Delay: delay}
+		d.decided(l.memory.take(&r))
+	}
+	if l.cfg.Mode == Shadow && d.Verdict == Denied {
+		d.Verdict = WouldDeny
+	}
+	if h := l.cfg.Hooks.OnDecision; h != nil {
+		h(DecisionEvent{
+			Name: l.name, Key: key, Verdict: d.Verdict, Policy: d.Policy, Cost: cost,
+			Wait: d.Wait, RetryAfter: d.RetryAfter, Outage: d.Outage,
+		})
+	}
+	return d, nil
+}
+
+func (d *Decision) decided(r Result) {
+	d.known, d.debts = true, r.Debts
+	if r.Allowed {
+		d.Verdict, d.Wait = Allowed, r.Wait
+		return
+	}
+	d.Verdict, d.Policy, d.RetryAfter = Denied, d.limiter.cfg.Limits[r.Violated].Name, r.Wait
+}
+
+// invalid is the error of a request that cannot be decided because of what was passed. It is this program's fault.
+func (l *Limiter) invalid(what string) error {
+	err := &errors.Error{
+		Kind: errors.Internal, Service: l.name, Op: "limit",
+		Delivery: errors.NotSent, Stop: errors.StopPermanent, Err: errors.New("ratelimit: " + what),
+	}
+	l.report(err, 0)
+	return err
+}
+
+func (l *Limiter) report(err error, o Outage) {
+	if h := l.cfg.Hooks.OnError; h != nil {
+		h(ErrorEvent{Name: l.name, Err: err, Outage: o})
+	}
+}
+
+// exempt reports whether key is on the allow-list.
+func (l *Limiter) exempt(key string) bool {
+	if len(l.allowed) > 0 {
+		if _, ok := l.allowed[key]; ok {
+			return true
+		}
+	}
+	if len(l.cfg.AllowNetworks) == 0 {
+		return false
+	}
+	addr, err := netip.ParseAddr(key)
+	if err != nil {
+		p, err := netip.ParsePrefix(key)
+		if err != nil {
+			return false
+		}
+		addr = p.Addr()
+	}
+	for _, p := range l.cfg.AllowNetworks {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// Snapshot is how things stand with a limiter's memory.
+type Snapshot struct {
+	// Keys is the number of keys held, some of which may be full again.
+	Keys int
+	// Evictions is how often a key had to go before it was full, because there were more than [Config.MaxKeys]. While
+	// it grows, new keys may start with less than a full bucket: raise MaxKeys.
+	Evictions uint64
+}
+
+// Snapshot takes each of the memory's locks in turn. Without a memory it is zero.
+func (l *Limiter) Snapshot() Snapshot {
+	if l.memory == nil {
+		return Snapshot{}
+	}
+	return Snapshot{Keys: l.memory.keys(), Evictions: l.memory.evictions.Load()}
+}
