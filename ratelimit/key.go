@@ -113,7 +113,15 @@ func parseAddr(s string) (addr netip.Addr, text string, ok bool) {
 
 // isPort reports whether s is empty or a colon and digits.
 func isPort(s string) bool {
-	return s == "" || len(s) > 1 && s[0] == ':' && strings.Trim(s[1:], "0123456789") == ""
+	if s == "" {
+		return true
+	}
+	for _, c := range []byte(s[1:]) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return s[0] == ':' && len(s) > 1
 }
 
 // addrKey is the key of an address that was read from text.

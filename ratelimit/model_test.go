@@ -14,6 +14,14 @@ import (
 // bubbleT keeps rapid from asking testing.T for its deadline, which a bubble forbids.
 type bubbleT struct{ *testing.T }
 
+// check is rapid.Check in a bubble. Rapid gives up, silently, after a day: of virtual time.
+func check(t *testing.T, prop func(*rapid.T)) {
+	t.Helper()
+	runs := 0
+	rapid.Check(bubbleT{t}, func(rt *rapid.T) { runs++; prop(rt) })
+	require.GreaterOrEqual(t, runs, 100, "sleep less: rapid ran out of time")
+}
+
 // bucket is the reference: a token bucket that counts what is missing, in units of an interval, as time goes by. It
 // knows nothing of theoretical arrival times.
 type bucket struct {
@@ -69,7 +77,7 @@ func drawLimits(t *rapid.T) ratelimit.Limits {
 		limits[i] = ratelimit.Limit{
 			Name:   string(rune('a' + i)),
 			Count:  rapid.Int64Range(1, 7).Draw(t, "count"),
-			Period: rapid.SampledFrom([]time.Duration{7, time.Millisecond, time.Second, time.Minute, 24 * time.Hour}).Draw(t, "period"),
+			Period: rapid.SampledFrom([]time.Duration{7, time.Millisecond, time.Second, time.Minute}).Draw(t, "period"),
 			Burst:  rapid.Int64Range(0, 5).Draw(t, "burst"),
 		}
 	}
@@ -77,13 +85,13 @@ func drawLimits(t *rapid.T) ratelimit.Limits {
 }
 
 func drawPause(t *rapid.T) time.Duration {
-	return rapid.SampledFrom([]time.Duration{0, 0, 1, 2, time.Millisecond, 333 * time.Millisecond, time.Second, 20 * time.Second, 24 * time.Hour}).Draw(t, "pause")
+	return rapid.SampledFrom([]time.Duration{0, 0, 1, 2, time.Millisecond, 333 * time.Millisecond, time.Second, 20 * time.Second, 2 * time.Minute}).Draw(t, "pause")
 }
 
 func TestModel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(bubbleT{t}, func(rt *rapid.T) {
+		check(t, func(rt *rapid.T) {
 			l, err := ratelimit.New("model", ratelimit.Config{Limits: drawLimits(rt)})
 			require.NoError(rt, err)
 			limits := l.Config().Limits
@@ -153,7 +161,7 @@ func TestModel(t *testing.T) {
 func TestRetryAfterIsExact(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(bubbleT{t}, func(rt *rapid.T) {
+		check(t, func(rt *rapid.T) {
 			l, err := ratelimit.New("model", ratelimit.Config{Limits: drawLimits(rt)})
 			require.NoError(rt, err)
 			var d ratelimit.Decision
@@ -183,7 +191,7 @@ func TestEvictionGivesNothingAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		evictions := uint64(0)
-		rapid.Check(bubbleT{t}, func(rt *rapid.T) {
+		check(t, func(rt *rapid.T) {
 			l, err := ratelimit.New("model", ratelimit.Config{Limits: drawLimits(rt), MaxKeys: rapid.IntRange(1, 3).Draw(rt, "max")})
 			require.NoError(rt, err)
 			limits := l.Config().Limits
