@@ -158,24 +158,6 @@ func (c *call) leave() {
 	}
 }
 
-func (c *call) limiter() bool {
-	l := c.t.cfg.Limiter
-	if l == nil {
-		return true
-	}
-	c.identify()
-	waited, err := l.Acquire(c.ctx(), c.left())
-	if err == nil {
-		c.now += waited
-		return true
-	}
-	if c.ctx().Err() != nil {
-		return c.callerGone()
-	}
-	after, _ := errors.RetryAfter(err)
-	return c.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
-}
-
 // guard is the breaker of the call's vendor or host.
 func (c *call) guard() *breaker.Breaker {
 	if br := c.t.breaker; br != nil {
@@ -197,14 +179,6 @@ func (c *call) breaker(br *breaker.Breaker) bool {
 func (c *call) handBack() {
 	c.permitHeld = false
 	c.permit.Done(breaker.Ignored)
-}
-
-// refund returns the place in the limiter of an attempt that is not sent.
-func (c *call) refund() bool {
-	if l := c.t.cfg.Limiter; l != nil {
-		l.Refund()
-	}
-	return false
 }
 
 // callerGone is the refusal of a context that is done.
@@ -394,20 +368,6 @@ func (c *call) settle() {
 		h(AttemptEvent{
 			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Number: c.n, Attempt: a,
 		})
-	}
-}
-
-// feedLimiter tells the limiter what the vendor's headers say.
-func (c *call) feedLimiter() {
-	l := c.t.cfg.Limiter
-	if l == nil || c.last.resp == nil {
-		return
-	}
-	if remaining, reset, ok := c.t.cfg.Profile.limits(c.last.resp.Header); ok {
-		l.Learn(remaining, reset)
-	}
-	if c.last.verdict.Limited {
-		l.Pause(c.last.asked)
 	}
 }
 

@@ -42,7 +42,9 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 	} else {
 		t.breaker, err = breaker.New(name, cfg.Breaker)
 	}
-	if err := errors.Join(faults, err); err != nil {
+	var unlimited error
+	t.gates, unlimited = cfg.gates(name)
+	if err := errors.Join(faults, err, unlimited); err != nil {
 		return nil, err
 	}
 	t.base = cfg.base()
@@ -86,7 +88,14 @@ func (c *call) admit() bool {
 		}
 		c.handBack() // a probe is due: in order, then
 	}
-	return c.limiter() && (c.breaker(br) || c.refund())
+	if !c.limiter() {
+		return false
+	}
+	if !c.breaker(br) {
+		c.refund(c.t.gates)
+		return false
+	}
+	return true
 }
 
 // Transport is the pipeline of one vendor. It is an [http.RoundTripper], safe for concurrent use, and is made by
@@ -95,6 +104,7 @@ type Transport struct {
 	name     string
 	cfg      Config
 	base     http.RoundTripper
+	gates    []gate
 	queue    bulkhead.Bulkhead[any] // nil where nobody waits: inFlight is the bulkhead then
 	breaker  *breaker.Breaker       // nil where hosts is set
 	hosts    *breaker.Group

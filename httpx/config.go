@@ -69,7 +69,7 @@ type Config struct {
 	BreakerPerHost bool
 	MaxHosts       int
 
-	// Limiter admits each attempt. Nil: none.
+	// Limiter admits each attempt, before the limiters of the profile's rates ([Profile.Rates]) do. Nil: those alone.
 	Limiter Limiter
 	// KillSwitch is asked once a call; true refuses it before anything else happens. Nil: never.
 	KillSwitch func() bool

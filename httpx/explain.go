@@ -66,7 +66,9 @@ func (t *Transport) Explain() Explanation {
 		c.MaxAttempts, c.BackoffBase, c.BackoffMax, c.MaxRetryAfter, t.keys())
 	add(c.MaxAttempts > 1 && t.budget != nil, "retry_budget", "%d retries, and %.3g of each first-try success",
 		c.RetryBudget, c.RetryBudgetRefill)
-	add(c.Limiter != nil, "rate_limit", "before every attempt")
+	for i := range t.gates {
+		add(true, "rate_limit", "%s", t.gates[i].what)
+	}
 	b := t.breakerConfig()
 	add(b.Mode != breaker.Disabled, "breaker", "%s", describe(b, c.BreakerPerHost, c.MaxHosts))
 	add(c.AttemptTimeout > 0, "attempt_timeout", "%v to the response headers", c.AttemptTimeout)
@@ -105,7 +107,7 @@ func (t *Transport) worst() Worst {
 	switch {
 	case c.TotalTimeout > 0:
 		w.Latency = c.TotalTimeout
-	case c.AttemptTimeout > 0 && c.Limiter == nil:
+	case c.AttemptTimeout > 0 && len(t.gates) == 0:
 		w.Latency = time.Duration(c.MaxAttempts)*c.AttemptTimeout + c.longestWaits()
 		if c.MaxAttempts > 1 {
 			w.Latency += time.Duration(c.MaxAttempts-1) * c.MaxRetryAfter * 11 / 10 // a vendor's wait, and its jitter

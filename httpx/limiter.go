@@ -2,10 +2,16 @@ package httpx
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"time"
+
+	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/ratelimit"
 )
 
-// Limiter admits outbound attempts. Package ratelimit satisfies it; any other may. It is called by many goroutines.
+// Limiter admits outbound attempts. [ratelimit.Limiter.Outbound] returns one; any other will do. It is called by many
+// goroutines.
 type Limiter interface {
 	// Acquire waits until one more attempt may be sent, and says how long it has waited. It returns at once, with an
 	// error, where ctx is done or the wait would be longer than most. Nothing is consumed then.
@@ -17,4 +23,92 @@ type Limiter interface {
 	Pause(d time.Duration)
 	// Learn tells what the vendor's headers say: so many requests remain until reset from now.
 	Learn(remaining int64, reset time.Duration)
+}
+
+// gate is a limiter in the pipeline.
+type gate struct {
+	Limiter
+
+	match func(*http.Request) bool // the requests it is for; nil: all
+	what  string                   // for Explain
+}
+
+func (g *gate) holds(r *http.Request) bool { return g.match == nil || g.match(r) }
+
+// gates are the caller's own limiter and one for each rate of the profile.
+func (c *Config) gates(name string) ([]gate, error) {
+	var all []gate
+	if c.Limiter != nil {
+		all = append(all, gate{Limiter: c.Limiter, what: "before every attempt"})
+	}
+	var faults []error
+	for i := range c.Profile.Rates {
+		r := &c.Profile.Rates[i]
+		l, err := ratelimit.New(fmt.Sprintf("%s.%s", name, r.Name), ratelimit.Config{Limits: r.Limits, MaxKeys: 1})
+		if err != nil {
+			faults = append(faults, fmt.Errorf("httpx %q: Profile.Rates[%d]: %w", name, i, err))
+			continue
+		}
+		all = append(all, gate{Limiter: l.Outbound(""), match: r.Match, what: fmt.Sprintf("%v for %s", r.Limits, r.Name)})
+	}
+	return all, errors.Join(faults...)
+}
+
+// limiter waits until every limiter that the request is for admits the attempt.
+func (c *call) limiter() bool {
+	gates := c.t.gates
+	if len(gates) == 0 {
+		return true
+	}
+	c.identify()
+	for i := range gates {
+		if !gates[i].holds(c.req) {
+			continue
+		}
+		waited, err := gates[i].Acquire(c.ctx(), c.left())
+		c.now += waited
+		if err == nil {
+			continue
+		}
+		c.refund(gates[:i])
+		if c.ctx().Err() != nil {
+			return c.callerGone()
+		}
+		after, _ := errors.RetryAfter(err)
+		return c.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
+	}
+	return true
+}
+
+// refund returns the places of an attempt that is not sent.
+func (c *call) refund(gates []gate) {
+	for i := range gates {
+		if gates[i].holds(c.req) {
+			gates[i].Refund()
+		}
+	}
+}
+
+// feedLimiter tells the limiters what the vendor's headers say.
+func (c *call) feedLimiter() {
+	resp := c.last.resp
+	if len(c.t.gates) == 0 || resp == nil {
+		return
+	}
+	remaining, reset, known := c.t.cfg.Profile.limits(resp.Header)
+	if !known && !c.last.verdict.Limited {
+		return
+	}
+	for i := range c.t.gates {
+		g := &c.t.gates[i]
+		if !g.holds(c.req) {
+			continue
+		}
+		if known {
+			g.Learn(remaining, reset)
+		}
+		if c.last.verdict.Limited {
+			g.Pause(c.last.asked)
+		}
+	}
 }

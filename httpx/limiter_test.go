@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/ratelimit"
 )
 
 type fakeLimiter struct {
@@ -162,4 +164,75 @@ func TestACallerThatLeavesWhileTheLimiterHoldsARetryIsCanceled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled, "an answer from before is not what a caller that left gets")
 	require.Equal(t, errors.StopCanceled, errors.StopOf(err))
 	require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
+}
+
+// The limiter of package ratelimit in the pipeline: one caller is told to wait, and all do.
+func TestOneRefusalPausesEveryCallerOfTheVendor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := ratelimit.New("vendor", ratelimit.Config{Limits: ratelimit.Limits{{Count: 1000, Period: time.Second}}})
+		require.NoError(t, err)
+		base := follow(answer(429, "", "Retry-After", "5"), answer(200, ""))
+		c := client(t, httpx.Config{Base: base, Limiter: l.Outbound(""), MaxAttempts: -1})
+		start := time.Now()
+		resp, _, err := send(t, t.Context(), c, "POST", "x")
+		require.NoError(t, err)
+		require.Equal(t, 429, resp.StatusCode)
+
+		var callers sync.WaitGroup
+		for range 10 {
+			callers.Go(func() {
+				resp, _, err := send(t, t.Context(), c, "POST", "y")
+				require.NoError(t, err)
+				require.Equal(t, 200, resp.StatusCode)
+			})
+		}
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, _, err = send(t, impatient, c, "POST", "z")
+		require.Equal(t, errors.StopRateLimited, errors.StopOf(err))
+		after, ok := errors.RetryAfter(err)
+		require.True(t, ok)
+		require.Equal(t, 5*time.Second, after)
+		require.Equal(t, time.Duration(0), time.Since(start), "who cannot wait that long is told at once")
+		callers.Wait()
+		require.Equal(t, 11, base.count())
+		for _, s := range base.sent[1:] {
+			require.GreaterOrEqual(t, s.at.Sub(start), 5*time.Second)
+		}
+	})
+}
+
+func TestTheRatesOfTheProfileAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := &fakeLimiter{}
+		base := follow(answer(200, ""))
+		tr, err := httpx.NewTransport("vendor", httpx.Config{Base: base, Limiter: own, Profile: httpx.Profile{Rates: []httpx.Rate{{
+			Name: "posts", Match: func(r *http.Request) bool { return r.Method == "POST" },
+			Limits: ratelimit.Limits{{Count: 1, Period: time.Second}},
+		}}}})
+		require.NoError(t, err)
+		require.Contains(t, tr.Explain().String(), "1/second for posts")
+		c := &http.Client{Transport: tr}
+		start := time.Now()
+		for range 3 {
+			for _, method := range []string{"GET", "POST"} {
+				_, _, err := send(t, t.Context(), c, method, "")
+				require.NoError(t, err)
+			}
+		}
+		var at []time.Duration
+		for _, s := range base.sent {
+			at = append(at, s.at.Sub(start))
+		}
+		require.Equal(t, []time.Duration{0, 0, 0, time.Second, time.Second, 2 * time.Second}, at, "a GET waits for nobody's turn")
+
+		short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, _, err = send(t, short, c, "POST", "")
+		require.Equal(t, errors.StopRateLimited, errors.StopOf(err))
+		require.Equal(t, errors.NotSent, errors.DeliveryOf(err))
+		require.Equal(t, 1, own.refunded, "one of two limiters refused: what the other gave goes back")
+	})
+	_, err := httpx.NewTransport("vendor", httpx.Config{Profile: httpx.Profile{Rates: []httpx.Rate{{Name: "posts"}}}})
+	require.ErrorContains(t, err, `httpx "vendor": Profile.Rates[0]: ratelimit "vendor.posts": Limits = 0`)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/headers"
+	"github.com/prusik-go/prusik/ratelimit"
 )
 
 // Profile is what is known of a vendor: data, and a few pure functions over its answers. The zero value is an
@@ -15,8 +16,9 @@ type Profile struct {
 	Vendor, Source string
 
 	// IdempotencyHeader is the header under which the vendor takes an idempotency key, such as "Idempotency-Key".
-	// The caller's key is looked for under it, and under "Idempotency-Key" where it is empty. Where it is set, a request that is not idempotent by its method gets a key of ours, one for all its
-	// attempts, unless the caller has put one there.
+	// The caller's key is looked for under it, and under "Idempotency-Key" where it is empty. Where it is set, a request
+	// that is not idempotent by its method gets a key of ours, one for all its attempts, unless the caller has put one
+	// there.
 	IdempotencyHeader string
 	// HonoursKey reports whether the vendor honours a key on this route. Where it does not, a key on the request
 	// (the caller's included) makes no retry safe. Nil means it does on every route.
@@ -29,6 +31,10 @@ type Profile struct {
 	// is zero. Zero: not known.
 	MaxConcurrent int
 
+	// Rates are rates the vendor documents. Each becomes a limiter of the client: an attempt waits for its turn, as long as
+	// its call has time, and is refused where that is not enough. Nil them for an account that may do more.
+	Rates []Rate
+
 	// RetryAfter are headers with a wait, tried in order before the standard Retry-After.
 	RetryAfter []WaitHeader
 	// Limits are the sets of rate limit headers the vendor sends.
@@ -40,6 +46,16 @@ type Profile struct {
 	Classify func(r Response) (Verdict, bool)
 	// DecodeError reads the vendor's error body. It must not keep r.Body.
 	DecodeError func(r Response) VendorError
+}
+
+// Rate is a rate of a vendor's for some of its routes.
+type Rate struct {
+	// Name is a short label, such as "calls": part of the limiter's name, and of [Transport.Explain].
+	Name string
+	// Match says which requests count. Nil: all.
+	Match func(r *http.Request) bool
+	// Limits are the rate.
+	Limits ratelimit.Limits
 }
 
 // Unit is the unit of a header that holds a wait or a point in time.

@@ -1,10 +1,14 @@
 package profile_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/h2non/gock"
 	"github.com/stretchr/testify/require"
@@ -91,6 +95,34 @@ func TestAProfileDecidesInItsClient(t *testing.T) {
 		})
 	}
 }
+
+// Twilio starts one new call a second (docs/voice/api/call-resource): the rest waits here, and texts do not wait.
+func TestTwilioGetsOneNewCallASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, sent := time.Now(), []string{}
+		c, err := httpx.NewClient("twilio", httpx.Config{Profile: profile.Twilio(), Base: roundTripper(func(r *http.Request) *http.Response {
+			sent = append(sent, fmt.Sprint(r.Method, " ", path.Base(r.URL.Path), " at ", time.Since(start)))
+			return &http.Response{StatusCode: 201, Header: http.Header{}, Body: http.NoBody, Request: r}
+		})})
+		require.NoError(t, err)
+		for _, what := range []string{"POST Calls.json", "POST Messages.json", "GET Calls.json", "POST Calls.json", "POST Messages.json", "POST Calls.json"} {
+			method, name, _ := strings.Cut(what, " ")
+			req, err := http.NewRequestWithContext(t.Context(), method, "https://api.ashburn.us1.twilio.com/2010-04-01/Accounts/AC0/"+name, http.NoBody)
+			require.NoError(t, err)
+			resp, err := c.Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+		require.Equal(t, []string{
+			"POST Calls.json at 0s", "POST Messages.json at 0s", "GET Calls.json at 0s",
+			"POST Calls.json at 1s", "POST Messages.json at 1s", "POST Calls.json at 2s",
+		}, sent)
+	})
+}
+
+type roundTripper func(*http.Request) *http.Response
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
 // onTheWire is what a vendor reads under name: there names have no case, and a key that the vendor does not honour is sent
 // under one that net/http does not look for.

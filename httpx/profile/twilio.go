@@ -8,6 +8,7 @@ import (
 
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/ratelimit"
 )
 
 // twilioQueue is the wait where a queue of Twilio's is full. Its pages give none (an SMS may queue for ten hours); five
@@ -35,8 +36,9 @@ const twilioQueue = 5 * time.Minute
 //     and a region too (client/request_handler.go:38). Under any other host, a simulator's included, nothing is.
 //   - Errors: code, message, more_info, status, or for the v1.0 services code, message, httpStatusCode
 //     (client/error.go:10). Twilio-Request-Id was seen on a recorded answer.
-//   - New calls are started at one a second and queue beyond that (docs/voice/api/call-resource): a 201 is not yet a
-//     call. A profile cannot say so; limit POSTs to Calls yourself.
+//   - New calls are started at one a second and queue at Twilio beyond that (docs/voice/api/call-resource), where a
+//     201 is not yet a call. So POSTs to Calls go out at one a second and wait on our side, where their callers can still
+//     leave; set Rates to what Twilio has granted your account, or to nil to let Twilio queue.
 func Twilio() httpx.Profile {
 	return httpx.Profile{
 		Vendor:            "twilio",
@@ -44,7 +46,10 @@ func Twilio() httpx.Profile {
 		IdempotencyHeader: "Idempotency-Key",
 		HonoursKey:        twilioHonoursKey,
 		RequestIDHeader:   "Twilio-Request-Id",
-		Classify:          classifyTwilio,
+		Rates: []httpx.Rate{{
+			Name: "calls", Match: newTwilioCall, Limits: ratelimit.Limits{{Count: 1, Period: time.Second}},
+		}},
+		Classify: classifyTwilio,
 		DecodeError: func(r httpx.Response) httpx.VendorError {
 			return vendorError(text(find(r.Body, "code")), text(find(r.Body, "message")), r.Header.Get("Twilio-Request-Id"))
 		},
@@ -71,6 +76,11 @@ func classifyTwilio(r httpx.Response) (httpx.Verdict, bool) {
 	default:
 		return httpx.Verdict{}, false
 	}
+}
+
+// newTwilioCall goes by the path alone: a region, an edge or a simulator has another host.
+func newTwilioCall(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL != nil && strings.HasSuffix(r.URL.Path, "/Calls.json")
 }
 
 // twilioHonoursKey goes by where the request is sent, not by its Host header.

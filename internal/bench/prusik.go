@@ -1,15 +1,14 @@
 package bench
 
 import (
-	"context"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/ratelimit"
 )
 
 func prusikContestants() []Contestant {
@@ -41,6 +40,12 @@ func newPrusik(base http.RoundTripper, timeouts bool) (Do, error) {
 	if err != nil {
 		return nil, err
 	}
+	limiter, err := ratelimit.New("bench", ratelimit.Config{
+		Limits: ratelimit.Limits{{Count: 1e9, Period: time.Second}}, MaxKeys: 1, // the most there is
+	})
+	if err != nil {
+		return nil, err
+	}
 	cfg := httpx.Config{
 		Base:           base,
 		TotalTimeout:   totalTimeout + time.Second, // room for three attempts and their waits
@@ -50,7 +55,7 @@ func newPrusik(base http.RoundTripper, timeouts bool) (Do, error) {
 		RetryBudget:    -1,
 		MaxConcurrent:  concurrency,
 		Breaker:        breaker.Config{Failures: tripAfter, Window: tripAfter, OpenFor: openFor},
-		Limiter:        limiter{rate.NewLimiter(perSecond, concurrency)},
+		Limiter:        limiter.Outbound(""),
 		Hooks:          httpx.Hooks{OnAttempt: count.attempt},
 	}
 	if !timeouts {
@@ -97,19 +102,3 @@ func (i *instruments) attempt(e httpx.AttemptEvent) {
 	i.requests[class].Inc()
 	i.seconds[class].Observe(e.Duration.Seconds())
 }
-
-// limiter is x/time/rate's, which the client written by hand has too.
-type limiter struct{ *rate.Limiter }
-
-func (l limiter) Acquire(ctx context.Context, _ time.Duration) (time.Duration, error) {
-	if l.Allow() {
-		return 0, nil // what Wait does in twice the time
-	}
-	start := time.Now()
-	err := l.Wait(ctx)
-	return time.Since(start), err
-}
-
-func (limiter) Refund()                    {}
-func (limiter) Pause(time.Duration)        {}
-func (limiter) Learn(int64, time.Duration) {}
