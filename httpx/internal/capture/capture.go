@@ -2,15 +2,19 @@
 package capture
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 )
+
+// ErrCut ends a body that was longer than what is kept of it.
+var ErrCut = fmt.Errorf("%w: more than the bytes that are kept of an error's body", io.ErrUnexpectedEOF)
 
 // errClosed is what reading a closed body gives, here as in net/http.
 var errClosed = http.ErrBodyReadAfterClose
 
 // Body is a captured body. It can be used again for the next attempt's, see [Body.Take]. It reads like the original, and after what was captured it ends as the original did: with
-// io.EOF, with the error the wire gave, or with io.ErrUnexpectedEOF where the bound cut it off.
+// io.EOF, with the error the wire gave, or with [ErrCut] where the bound cut it off.
 type Body struct {
 	// Owner is the call the body belongs to.
 	Owner any
@@ -27,7 +31,7 @@ func (b *Body) Take(src io.ReadCloser, size, most int64) {
 	data, err := read(b.data[:0], src, size, most)
 	_ = src.Close() // whatever Close says, all there is to know of this body is known
 	if int64(len(data)) > most {
-		data, err = data[:most], io.ErrUnexpectedEOF
+		data, err = data[:most], ErrCut
 	}
 	b.data, b.err, b.off, b.closed = data, err, 0, false
 }

@@ -109,18 +109,36 @@ func (e *Expiry) Again(now, toHeaders time.Duration) bool {
 	if s.phase() != resting || e.ctx.Err() != nil {
 		return false
 	}
-	if toHeaders > 0 {
-		e.deadline.Store(int64(now + toHeaders))
+	until := now + toHeaders
+	if toHeaders <= 0 {
+		until = 0
 	}
+	e.deadline.Store(int64(until))
 	e.state.Store(uint32(s.with(headers) + phases + 1))
 	e.restart()
 	return true
 }
 
+// Bound gives an attempt that has no limit the one for a read of a body, from now: a body is about to be read before the
+// attempt comes to its end.
+func (e *Expiry) Bound(now time.Duration) {
+	if e.idle > 0 && e.deadline.Load() == 0 {
+		e.deadline.Store(int64(now + e.idle))
+		e.timer.Reset(e.idle)
+	}
+}
+
 // restart sets the timer again where it has fired while the attempt rested.
 func (e *Expiry) restart() {
 	if e.stopped.CompareAndSwap(true, false) {
-		e.timer.Reset(time.Duration(e.deadline.Load()) - Now())
+		e.rearm(Now())
+	}
+}
+
+// rearm sets the timer to the deadline, where there is one.
+func (e *Expiry) rearm(now time.Duration) {
+	if until := e.deadline.Load(); until != 0 {
+		e.timer.Reset(time.Duration(until) - now)
 	}
 }
 
@@ -152,6 +170,9 @@ func (e *Expiry) Read(begin bool) {
 		e.reading.Store(0)
 	}
 }
+
+// Stalled reports whether a read of the body is under way.
+func (e *Expiry) Stalled() bool { return e.reading.Load() != 0 }
 
 // Leave stops the clock and leaves the context to whoever still needs it, until the caller's own ends.
 func (e *Expiry) Leave() {
@@ -198,7 +219,7 @@ func (e *Expiry) fire() {
 	now := Now()
 	switch s := e.inTime(now); s.phase() {
 	case headers: // of a later attempt, whose deadline is later
-		e.timer.Reset(time.Duration(e.deadline.Load()) - now)
+		e.rearm(now)
 	case resting:
 		e.stopped.Store(true)
 		if state(e.state.Load()) != s {

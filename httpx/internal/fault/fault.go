@@ -57,7 +57,7 @@ func Of(err error) Fault {
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		text == "http: server closed idle connection":
 		f.Reason = "reset"
-	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "http2: "), strings.Contains(text, "stream error"):
+	case errors.Is(err, errProtocol), quotes(text), strings.Contains(text, "http2: "), strings.Contains(text, "stream error"):
 		f.Reason = "protocol"
 	}
 	return f
@@ -98,12 +98,25 @@ func local(text string) bool {
 	return false
 }
 
+// errProtocol is in the place of errors in which net/http quotes what it could not read: that may be anything.
+var errProtocol = errors.New("the answer is not HTTP")
+
 // Strip returns the error under a [*url.Error]: its URL may hold a credential or a query, and the rest says what went
-// wrong.
+// wrong. Where net/http quotes the answer, the quote is left out.
 func Strip(err error) error {
 	var u *url.Error
 	for errors.As(err, &u) && u.Err != nil {
 		err = u.Err
 	}
+	if err != nil && quotes(err.Error()) {
+		return errProtocol
+	}
 	return err
+}
+
+// quotes knows the errors of net/http and net/textproto that repeat bytes of the answer.
+func quotes(text string) bool {
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "malformed MIME header") ||
+		strings.Contains(text, "malformed chunked encoding") || strings.Contains(text, "bad Content-Length") ||
+		strings.Contains(text, "invalid Trailer key") || strings.Contains(text, "unsupported transfer encoding")
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrNotReplayable is returned by [Body.Next] where the body cannot be sent again.
@@ -53,7 +54,7 @@ func (b *Body) Replayable(req *http.Request) bool {
 	if None(req) || req.GetBody != nil {
 		return true
 	}
-	return b.rec != nil && !b.rec.overflowed()
+	return b.rec != nil && !b.rec.lost.Load()
 }
 
 // Finish says that no attempt follows. A body that no transport was given is closed; a recorded one is closed once
@@ -71,12 +72,12 @@ func (b *Body) Finish(req *http.Request) {
 
 // recorder reads src once and serves it to one view after the other.
 type recorder struct {
-	mu       sync.Mutex // held while src is read: a later view waits for the bytes an earlier one is getting
-	src      io.ReadCloser
-	limit    int64
-	buf      []byte
-	err      error // sticky: what src ended with
-	overflow bool
+	mu    sync.Mutex // held while src is read: a later view waits for the bytes an earlier one is getting
+	src   io.ReadCloser
+	limit int64
+	buf   []byte
+	err   error       // sticky: what src ended with
+	lost  atomic.Bool // bytes were read that are kept nowhere, or src has failed: no later view can have it all
 
 	state   sync.Mutex // guards what follows, never held while src is read
 	current *view
@@ -84,17 +85,11 @@ type recorder struct {
 	closed  bool
 }
 
-func (r *recorder) overflowed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.overflow || r.err != nil && r.err != io.EOF //nolint:errorlint // io.Reader's contract is the bare value
-}
-
 func (r *recorder) view() (io.ReadCloser, error) {
 	r.state.Lock()
 	first := r.current == nil
 	r.state.Unlock()
-	if !first && r.overflowed() {
+	if !first && r.lost.Load() { // mu is not asked for: an earlier view may hold it, in a read of src that does not end
 		return nil, ErrNotReplayable // and the attempt before stays the last
 	}
 	v := &view{r: r}
@@ -119,6 +114,7 @@ func (r *recorder) finish() {
 type view struct {
 	r      *recorder
 	off    int
+	ahead  bool // it has read what is kept nowhere
 	closed bool // guarded by r.state
 }
 
@@ -140,20 +136,28 @@ func (v *view) Read(p []byte) (int, error) {
 		v.off += n
 		return n, nil
 	}
-	if r.err != nil {
+	switch {
+	case r.lost.Load() && !v.ahead: // by an earlier view, in a read that was under way when this one began
+		return 0, ErrNotReplayable
+	case r.err != nil:
 		return 0, r.err
 	}
 	n, err := r.src.Read(p)
-	if n > 0 && !r.overflow {
+	if n > 0 && !v.ahead {
 		if int64(len(r.buf)+n) <= r.limit {
 			r.buf = append(r.buf, p[:n]...)
 			v.off += n
 		} else {
-			r.overflow = true
+			v.ahead = true
+			r.lost.Store(true)
 		}
 	}
 	if err != nil {
 		r.err = err
+		if err != io.EOF { //nolint:errorlint // io.Reader's contract is the bare value
+			v.ahead = true
+			r.lost.Store(true)
+		}
 	}
 	return n, err
 }
