@@ -57,7 +57,8 @@ type Decision struct {
 
 	limiter *Limiter
 	key     string
-	known   bool // debts are
+	known   bool  // debts are of the limits, not of a share
+	at      int64 // when it was made, on the limiter's clock
 	debts   [MaxLimits]time.Duration
 }
 
@@ -95,18 +96,37 @@ func (d *Decision) public() *errors.Error {
 	return e
 }
 
-// Refund gives back what the request took, for a request that was not made. Call it at most once; where nothing was
-// taken it does nothing. An error is one of the [Store].
-func (d *Decision) Refund(ctx context.Context) error {
+// Refund gives back what the request took, for a request that was not made. Call it at most once, and soon: what has come
+// back by itself, because time has passed, is not given a second time. Where nothing was taken it does nothing. An error
+// is one of the [Store].
+func (d *Decision) Refund(ctx context.Context) error { return d.refund(ctx, 0) }
+
+// refund is Refund as if that much later.
+//
+// The buckets would be full again, had nobody taken anything since, at the time of the decision and debts later. As long as
+// that is ahead they have not been full in between, so all that was taken is still owed; once it is past nothing can be
+// said, and nothing is given back.
+func (d *Decision) refund(ctx context.Context, later time.Duration) error {
 	if d.Verdict != Allowed || d.Cost == 0 {
 		return nil
 	}
 	l := d.limiter
-	if l.cfg.Store != nil && d.Outage == 0 {
-		return l.cfg.Store.Refund(ctx, Request{Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost})
+	passed := time.Duration(l.now()-d.at) + later
+	var back [MaxLimits]time.Duration
+	some := false
+	for i := range l.cfg.Limits {
+		back[i] = max(0, min(d.debts[i]-passed, time.Duration(d.Cost)*l.interval(i, d.Outage)))
+		some = some || back[i] > 0
 	}
-	l.memory.refund(d.key, d.Cost)
-	return nil
+	switch {
+	case !some:
+		return nil
+	case l.cfg.Store != nil && d.Outage == 0:
+		return l.cfg.Store.Refund(ctx, Request{Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost}, back)
+	default:
+		l.memory.refund(d.key, &back)
+		return nil
+	}
 }
 
 // Status is what one limit has left for a key.

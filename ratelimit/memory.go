@@ -33,8 +33,8 @@ const (
 	upkeepEvery, upkeepSlots = 32, 64
 )
 
-func newMemory(limits []Limit, maxKeys int) *memory {
-	m := &memory{born: time.Now(), seedA: maphash.MakeSeed(), seedB: maphash.MakeSeed()}
+func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {
+	m := &memory{born: born, seedA: maphash.MakeSeed(), seedB: maphash.MakeSeed()}
 	for i, l := range limits {
 		m.intervals[i], m.spans[i] = int64(l.Interval()), int64(l.Span())
 	}
@@ -64,13 +64,13 @@ func (m *memory) hash(key string) (a, b uint64) {
 	return a, b
 }
 
-// take decides as [Store] says.
-func (m *memory) take(r *Request) (res Result) {
+// take decides as [Store] says, and tells the time it did.
+func (m *memory) take(r *Request) (res Result, now int64) {
 	a, b := m.hash(r.Key)
 	index := a >> m.shift // a shift by 64 is 0
 	s := &m.shards[index]
 	s.mu.Lock()
-	now := m.now() // under the lock: it never runs backwards for a bucket
+	now = m.now() // under the lock: it never runs backwards for a bucket
 	s.forget(now)
 	m.decide(&s.table, a, b, now, r, &res)
 	s.ops++
@@ -80,7 +80,7 @@ func (m *memory) take(r *Request) (res Result) {
 	if due {
 		m.upkeep(&m.shards[other], now)
 	}
-	return res
+	return res, now
 }
 
 func (m *memory) decide(t *table, a, b uint64, now int64, r *Request, res *Result) {
@@ -126,7 +126,7 @@ func (m *memory) decide(t *table, a, b uint64, now int64, r *Request, res *Resul
 	}
 }
 
-func (m *memory) refund(key string, cost int64) {
+func (m *memory) refund(key string, back *[MaxLimits]time.Duration) {
 	a, b := m.hash(key)
 	s := &m.shards[a>>m.shift]
 	s.mu.Lock()
@@ -134,7 +134,7 @@ func (m *memory) refund(key string, cost int64) {
 	if slot, found := s.find(a, b); found {
 		times := s.times(slot)
 		for i := range times {
-			times[i] -= cost * m.intervals[i] // below now, it is a full bucket
+			times[i] -= int64(back[i])
 		}
 	}
 }

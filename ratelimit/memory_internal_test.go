@@ -13,6 +13,11 @@ import (
 	"pgregory.net/rapid"
 )
 
+func take(m *memory, r *Request) Result {
+	res, _ := m.take(r)
+	return res
+}
+
 // The table against a map, with homes so close that searches collide and wrap around.
 func TestTableModel(t *testing.T) {
 	t.Parallel()
@@ -88,11 +93,10 @@ func limitsOf(t testing.TB, s string) []Limit {
 // The wall clock is not read: what the clock of decisions starts from has a monotonic reading.
 func TestDecisionsAreOnTheMonotonicClock(t *testing.T) {
 	t.Parallel()
-	m := newMemory(limitsOf(t, "1/s"), 10)
-	require.Contains(t, m.born.String(), " m=")
 	l, err := New("x", Config{Limits: limitsOf(t, "1/s")})
 	require.NoError(t, err)
 	require.Contains(t, l.born.String(), " m=")
+	require.Contains(t, l.memory.born.String(), " m=")
 }
 
 func heap() uint64 {
@@ -109,12 +113,12 @@ func TestMemoryPerKeyAndGivenBack(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before := heap()
-		m := newMemory(limitsOf(t, "10/minute"), 2*n)
+		m := newMemory(limitsOf(t, "10/minute"), 2*n, time.Now())
 		key := make([]byte, 0, 32)
 		fill := func(from, to int) {
 			for i := from; i < to; i++ {
 				key = strconv.AppendInt(append(key[:0], "client-"...), int64(i), 10)
-				m.take(&Request{Key: string(key), Cost: 1})
+				take(m, &Request{Key: string(key), Cost: 1})
 			}
 		}
 		fill(0, n)
@@ -140,12 +144,12 @@ func TestMemoryPerKeyAndGivenBack(t *testing.T) {
 func TestFullBucketsGoWhileOthersAreInUse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "1/minute burst 10"), 100_000)
+		m := newMemory(limitsOf(t, "1/minute burst 10"), 100_000, time.Now())
 		for i := range 50_000 {
-			m.take(&Request{Key: strconv.Itoa(i), Cost: 1})
+			take(m, &Request{Key: strconv.Itoa(i), Cost: 1})
 		}
 		for i := range 100 {
-			m.take(&Request{Key: strconv.Itoa(i), Cost: 9})
+			take(m, &Request{Key: strconv.Itoa(i), Cost: 9})
 		}
 		slots := func() (n int) {
 			for i := range m.shards {
@@ -156,12 +160,12 @@ func TestFullBucketsGoWhileOthersAreInUse(t *testing.T) {
 		before := slots()
 		time.Sleep(time.Minute)
 		for range 200_000 {
-			m.take(&Request{Key: "busy", Cost: 1})
+			take(m, &Request{Key: "busy", Cost: 1})
 		}
 		require.LessOrEqual(t, m.keys(), 101)
 		require.Less(t, slots(), before/8)
 		for i := range 100 {
-			r := m.take(&Request{Key: strconv.Itoa(i), Cost: 2})
+			r := take(m, &Request{Key: strconv.Itoa(i), Cost: 2})
 			require.False(t, r.Allowed, "nobody's debt is lost")
 		}
 	})
@@ -177,21 +181,21 @@ func TestKeyChurn(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before := heap()
-		m := newMemory(limitsOf(t, "10/minute"), maxKeys)
+		m := newMemory(limitsOf(t, "10/minute"), maxKeys, time.Now())
 		rejected := 0
 		exhaust := Request{Key: "attacker", Cost: 10}
-		require.True(t, m.take(&exhaust).Allowed)
+		require.True(t, take(m, &exhaust).Allowed)
 		start := time.Now()
 		longest := 0
 		for i := range n {
-			m.take(&Request{Key: strconv.Itoa(i), Cost: 1})
+			take(m, &Request{Key: strconv.Itoa(i), Cost: 1})
 			if i%1000 == 0 {
 				time.Sleep(time.Millisecond) // a million keys a second
 				s := &m.shards[0]
 				longest = max(longest, s.size())
 				one := Request{Key: "attacker", Cost: 1}
 				if time.Since(start) < 6*time.Second {
-					require.False(t, m.take(&one).Allowed, "after %d keys", i)
+					require.False(t, take(m, &one).Allowed, "after %d keys", i)
 					rejected++
 				}
 			}
@@ -207,8 +211,8 @@ func TestKeyChurn(t *testing.T) {
 
 		// When the attack is over, everybody has a full bucket again in the time a bucket takes to fill.
 		time.Sleep(time.Minute)
-		require.True(t, m.take(&exhaust).Allowed)
-		require.True(t, m.take(&Request{Key: "newcomer", Cost: 10}).Allowed)
+		require.True(t, take(m, &exhaust).Allowed)
+		require.True(t, take(m, &Request{Key: "newcomer", Cost: 10}).Allowed)
 	})
 }
 
@@ -216,14 +220,14 @@ func TestKeyChurn(t *testing.T) {
 func TestFullBucketsAreEvictedFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "10/minute"), 100)
-		require.True(t, m.take(&Request{Key: "busy", Cost: 10}).Allowed)
+		m := newMemory(limitsOf(t, "10/minute"), 100, time.Now())
+		require.True(t, take(m, &Request{Key: "busy", Cost: 10}).Allowed)
 		for i := range 10_000 {
 			key := strconv.Itoa(i)
-			require.True(t, m.take(&Request{Key: key, Cost: 1}).Allowed)
+			require.True(t, take(m, &Request{Key: key, Cost: 1}).Allowed)
 			time.Sleep(100 * time.Millisecond) // 60 in the 6 s that one request takes to come back
 			if i < 590 {
-				require.False(t, m.take(&Request{Key: "busy", Cost: 10}).Allowed)
+				require.False(t, take(m, &Request{Key: "busy", Cost: 10}).Allowed)
 			}
 		}
 		require.Zero(t, m.evictions.Load())
@@ -233,12 +237,12 @@ func TestFullBucketsAreEvictedFirst(t *testing.T) {
 func TestTheLeastIndebtedIsEvicted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "10/minute"), 20)
+		m := newMemory(limitsOf(t, "10/minute"), 20, time.Now())
 		for i := range 10 {
-			m.take(&Request{Key: "hot" + strconv.Itoa(i), Cost: 10})
+			take(m, &Request{Key: "hot" + strconv.Itoa(i), Cost: 10})
 		}
 		for range 40 {
-			m.take(&Request{Key: strconv.Itoa(rand.IntN(1 << 30)), Cost: 1})
+			take(m, &Request{Key: strconv.Itoa(rand.IntN(1 << 30)), Cost: 1})
 		}
 		require.Positive(t, m.evictions.Load())
 		s := &m.shards[0]
@@ -254,7 +258,7 @@ func TestTheLeastIndebtedIsEvicted(t *testing.T) {
 func TestShards(t *testing.T) {
 	t.Parallel()
 	for _, maxKeys := range []int{1, 2, 1023, 2047, 2048, 5000, 1_000_000} {
-		m := newMemory(limitsOf(t, "1/s"), maxKeys)
+		m := newMemory(limitsOf(t, "1/s"), maxKeys, time.Now())
 		total := 0
 		for i := range m.shards {
 			total += m.shards[i].most

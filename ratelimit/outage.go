@@ -21,7 +21,7 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 		err = errors.New(errBadResult)
 	}
 	if err == nil {
-		d.decided(res)
+		d.decided(res, l.now())
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.Canceled) { // the caller has left: that is no outage

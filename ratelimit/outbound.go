@@ -69,7 +69,7 @@ func (l *Limiter) outbound(key string) *Outbound {
 	return o
 }
 
-func (o *Outbound) now() time.Duration { return time.Since(o.l.born) }
+func (o *Outbound) now() time.Duration { return time.Duration(o.l.now()) }
 
 // Acquire waits until one more attempt may be sent, and says how long it has waited. It returns at once, with nothing taken,
 // where ctx is done, or the wait would be longer than most or than ctx's deadline lets: the error is an [*errors.Error] of
@@ -120,10 +120,13 @@ func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool,
 	start := o.now()
 	done := sleep(ctx, wait)
 	waited = o.now() - start
-	if done && time.Duration(o.paused.Load())-o.now() <= 0 {
+	held := time.Duration(o.paused.Load()) - o.now()
+	if done && held <= 0 {
 		return false, waited, nil
 	}
-	_ = d.Refund(context.WithoutCancel(ctx)) // it comes back by itself; the caller cannot do anything about it
+	// After a pause the buckets count from its end: what they have by then is not given back. An error is of no use to the
+	// caller, and what is lost comes back by itself.
+	_ = d.refund(context.WithoutCancel(ctx), max(0, held))
 	if counted {
 		o.uncount()
 	}
@@ -169,17 +172,20 @@ func (o *Outbound) refusal(after time.Duration, why string) error {
 	}
 }
 
-// Refund gives back what Acquire took for an attempt that was not sent. Call it at most once an Acquire.
+// Refund gives back what Acquire took just now for an attempt that was not sent. Call it at most once an Acquire, and at
+// once. Within a pause it gives nothing back: after it, time counts.
 func (o *Outbound) Refund() {
-	if o.l.cfg.Mode == Disabled {
+	l := o.l
+	if l.cfg.Mode == Disabled || l.exempt(o.key) {
 		return
 	}
-	d := Decision{Verdict: Allowed, Cost: 1, limiter: o.l, key: o.key}
-	if o.l.exempt(o.key) {
-		return
-	}
-	_ = d.Refund(context.Background()) // it comes back by itself
 	o.uncount()
+	if time.Duration(o.paused.Load()) > o.now() {
+		return // the buckets count from its end, see acquire
+	}
+	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, key: o.key, at: l.now()}
+	copy(d.debts[:], l.intervals[:])   // owed at the least: it was taken just now
+	_ = d.Refund(context.Background()) // it comes back by itself
 }
 
 // Pause tells that the vendor has refused an attempt for its rate: nothing is admitted for d, to anybody. Those who wait

@@ -21,7 +21,7 @@ type Limiter struct {
 	memory    *memory             // of the limits, or of this process's share in an outage; else nil
 	allowed   map[string]struct{} // Config.AllowList
 	policy    []string            // the RateLimit-Policy field
-	born      time.Time           // clock of the outbounds
+	born      time.Time           // of the limiter's clock, with a monotonic reading
 
 	mu        sync.Mutex
 	outbounds map[string]*Outbound
@@ -47,13 +47,13 @@ func New(name string, cfg Config) (*Limiter, error) {
 	}
 	switch {
 	case cfg.Store == nil:
-		l.memory = newMemory(cfg.Limits, cfg.MaxKeys)
+		l.memory = newMemory(cfg.Limits, cfg.MaxKeys, l.born)
 	case cfg.OnOutage == LocalShare:
 		shares := make([]Limit, len(cfg.Limits))
 		for i, limit := range cfg.Limits {
 			shares[i] = share(limit, cfg.Replicas)
 		}
-		l.memory = newMemory(shares, cfg.MaxKeys)
+		l.memory = newMemory(shares, cfg.MaxKeys, l.born)
 	}
 	l.allowed = make(map[string]struct{}, len(cfg.AllowList))
 	for _, key := range cfg.AllowList {
@@ -61,6 +61,17 @@ func New(name string, cfg Config) (*Limiter, error) {
 	}
 	l.policy = []string{policyField(cfg.Limits, cfg.QuotaUnit, "")}
 	return l, nil
+}
+
+// now is the limiter's clock.
+func (l *Limiter) now() int64 { return int64(time.Since(l.born)) }
+
+// interval is that of a limit, or of this process's share of it.
+func (l *Limiter) interval(i int, o Outage) time.Duration {
+	if o == LocalShare {
+		return time.Duration(l.memory.intervals[i])
+	}
+	return l.intervals[i]
 }
 
 // Name is the limiter's name.
@@ -118,13 +129,13 @@ func (l *Limiter) maxWait() time.Duration {
 	return l.cfg.MaxWait
 }
 
-// until is most, or the time to ctx's deadline if that is sooner.
+// until is most, or the time to ctx's deadline if that is sooner. Below zero it is zero.
 func until(ctx context.Context, most time.Duration) time.Duration {
 	most = min(most, maxSpan)
 	if deadline, ok := ctx.Deadline(); ok {
-		return max(0, min(most, time.Until(deadline)))
+		most = min(most, time.Until(deadline))
 	}
-	return most
+	return max(0, most)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -185,8 +196,8 @@ func (l *Limiter) take(ctx context.Context, key string, cost int64, maxWait, del
 	return d, nil
 }
 
-func (d *Decision) decided(r Result) {
-	d.known, d.debts = true, r.Debts
+func (d *Decision) decided(r Result, at int64) {
+	d.known, d.debts, d.at = true, r.Debts, at
 	if r.Allowed {
 		d.Verdict, d.Wait = Allowed, r.Wait
 		return

@@ -23,9 +23,10 @@ import (
 type Store interface {
 	// Take decides one request.
 	Take(ctx context.Context, r Request) (Result, error)
-	// Refund gives back what an admitted request took: a bucket never holds more than its burst by it. Limiter,
-	// Key, Limits and Cost of r are those of the Take. What cannot be given back any more is lost.
-	Refund(ctx context.Context, r Request) error
+	// Refund gives back what an admitted request took: each bucket is full sooner by back, one for each limit. The limiter
+	// has made sure that it has not come back by itself. Limiter, Key and Limits of r are those of the Take. What
+	// cannot be given back any more, because the bucket is not there, is lost.
+	Refund(ctx context.Context, r Request, back [MaxLimits]time.Duration) error
 }
 
 // Request is what a [Store] decides.

@@ -1,0 +1,42 @@
+package ratelimit
+
+import (
+	"context"
+	"time"
+)
+
+// Hosts is the number of Outbounds that l holds.
+func Hosts(l *Limiter) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.outbounds)
+}
+
+// MemoryStore is the memory of one limiter as a Store, for its conformance.
+type MemoryStore struct{ byLimits map[string]*memory }
+
+// NewMemoryStore returns an empty one for a single goroutine at a time.
+func NewMemoryStore() *MemoryStore { return &MemoryStore{byLimits: map[string]*memory{}} }
+
+func (s *MemoryStore) memory(r Request) *memory {
+	id := r.Limiter + "\x00" + Limits(r.Limits).String()
+	if s.byLimits[id] == nil {
+		s.byLimits[id] = newMemory(r.Limits, 1000, time.Now())
+	}
+	return s.byLimits[id]
+}
+
+// Take decides.
+func (s *MemoryStore) Take(ctx context.Context, r Request) (Result, error) {
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	res, _ := s.memory(r).take(&r)
+	return res, nil
+}
+
+// Refund gives back.
+func (s *MemoryStore) Refund(_ context.Context, r Request, back [MaxLimits]time.Duration) error {
+	s.memory(r).refund(r.Key, &back)
+	return nil
+}
