@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -13,12 +14,17 @@ func Hosts(l *Limiter) int {
 }
 
 // MemoryStore is the memory of one limiter as a Store, for its conformance.
-type MemoryStore struct{ byLimits map[string]*memory }
+type MemoryStore struct {
+	mu       sync.Mutex
+	byLimits map[string]*memory
+}
 
-// NewMemoryStore returns an empty one for a single goroutine at a time.
+// NewMemoryStore returns an empty one.
 func NewMemoryStore() *MemoryStore { return &MemoryStore{byLimits: map[string]*memory{}} }
 
 func (s *MemoryStore) memory(r Request) *memory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	id := r.Limiter + "\x00" + Limits(r.Limits).String()
 	if s.byLimits[id] == nil {
 		s.byLimits[id] = newMemory(r.Limits, 1000, time.Now())

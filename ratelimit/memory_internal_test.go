@@ -108,8 +108,8 @@ func heap() uint64 {
 
 func TestMemoryPerKeyAndGivenBack(t *testing.T) {
 	n := 1_000_000
-	if testing.Short() {
-		n = 100_000
+	if testing.Short() || raceEnabled {
+		n = 50_000
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before := heap()
@@ -177,7 +177,7 @@ func TestKeyChurn(t *testing.T) {
 	const maxKeys = 10_000
 	n := 2_000_000
 	if testing.Short() || raceEnabled {
-		n = 200_000
+		n = 100_000
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before := heap()
