@@ -18,6 +18,7 @@ type storeFunc func(context.Context, ratelimit.Request) (ratelimit.Result, error
 func (f storeFunc) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Result, error) {
 	return f(ctx, r)
 }
+
 func (f storeFunc) Refund(context.Context, ratelimit.Request, [ratelimit.MaxLimits]time.Duration) error {
 	return nil
 }

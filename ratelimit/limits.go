@@ -106,27 +106,27 @@ func granularities() [6]granularity {
 // String writes l in the grammar of [ParseLimits], without its name: "10/minute", "100 per 2 hours burst 20". A
 // period that is not of whole seconds, which the grammar cannot express, reads as a Duration: "10 per 250ms".
 func (l Limit) String() string {
-	s := strconv.FormatInt(l.Count, 10)
-	if l.Period > 0 && l.Period%time.Second == 0 {
-		for _, g := range granularities() {
-			if l.Period%g.period != 0 {
-				continue
-			}
-			name, _, _ := strings.Cut(g.names, " ")
-			if n := l.Period / g.period; n == 1 {
-				s += "/" + name
-			} else {
-				s += " per " + strconv.FormatInt(int64(n), 10) + " " + name + "s"
-			}
-			break
-		}
-	} else {
-		s += " per " + l.Period.String()
-	}
+	s := strconv.FormatInt(l.Count, 10) + l.per()
 	if l.Burst != 0 && l.Burst != l.Count {
 		s += " burst " + strconv.FormatInt(l.Burst, 10)
 	}
 	return s
+}
+
+// per writes the period.
+func (l Limit) per() string {
+	for _, g := range granularities() {
+		n := l.Period / g.period
+		if n < 1 || l.Period%g.period != 0 {
+			continue
+		}
+		name, _, _ := strings.Cut(g.names, " ")
+		if n == 1 {
+			return "/" + name
+		}
+		return " per " + strconv.FormatInt(int64(n), 10) + " " + name + "s"
+	}
+	return " per " + l.Period.String()
 }
 
 // String writes the limits in the grammar of [ParseLimits], without their names.

@@ -40,7 +40,7 @@ func TestParseLimits(t *testing.T) {
 		require.NoError(t, err, in)
 		require.Equal(t, want, got, in)
 	}
-	for _, unit := range strings.Fields("s sec secs second seconds m min mins minute minutes h hr hrs hour hours d day days mo mos month months y yr yrs year years") {
+	for unit := range strings.FieldsSeq("s sec secs second seconds m min mins minute minutes h hr hrs hour hours d day days mo mos month months y yr yrs year years") {
 		got, err := ratelimit.ParseLimits("7/" + unit)
 		require.NoError(t, err, unit)
 		require.Equal(t, map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': day, 'y': 360 * day, 'o': 30 * day}[unitOf(unit)], got[0].Period, unit)

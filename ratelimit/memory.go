@@ -56,34 +56,39 @@ func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {
 
 func (m *memory) now() int64 { return int64(time.Since(m.born)) }
 
-func (m *memory) hash(key string) (a, b uint64) {
-	a, b = maphash.String(m.seedA, key), maphash.String(m.seedB, key)
+// hash returns the shard of a key and the two words it is known by there.
+func (m *memory) hash(key string) (s *shard, a, b int64) {
+	h := maphash.String(m.seedA, key)
+	s = &m.shards[h>>m.shift] // a shift by 64 is 0
+	//nolint:gosec // bits are bits
+	a, b = int64(h), int64(maphash.String(m.seedB, key))
 	if a == 0 { // marks an empty slot
 		a = 1
 	}
-	return a, b
+	return s, a, b
 }
 
 // take decides as [Store] says, and tells the time it did.
 func (m *memory) take(r *Request) (res Result, now int64) {
-	a, b := m.hash(r.Key)
-	index := a >> m.shift // a shift by 64 is 0
-	s := &m.shards[index]
+	s, a, b := m.hash(r.Key)
 	s.mu.Lock()
 	now = m.now() // under the lock: it never runs backwards for a bucket
 	s.forget(now)
 	m.decide(&s.table, a, b, now, r, &res)
 	s.ops++
-	due := s.ops%upkeepEvery == 0
-	other := (index + uint64(s.ops/upkeepEvery)) & uint64(len(m.shards)-1)
+	other := -1
+	if s.ops%upkeepEvery == 0 {
+		s.next = (s.next + 1) & (len(m.shards) - 1)
+		other = s.next
+	}
 	s.mu.Unlock()
-	if due {
+	if other >= 0 {
 		m.upkeep(&m.shards[other], now)
 	}
 	return res, now
 }
 
-func (m *memory) decide(t *table, a, b uint64, now int64, r *Request, res *Result) {
+func (m *memory) decide(t *table, a, b, now int64, r *Request, res *Result) {
 	var full [MaxLimits]int64 // when each bucket is full
 	slot, found := t.find(a, b)
 	if found {
@@ -127,8 +132,7 @@ func (m *memory) decide(t *table, a, b uint64, now int64, r *Request, res *Resul
 }
 
 func (m *memory) refund(key string, back *[MaxLimits]time.Duration) {
-	a, b := m.hash(key)
-	s := &m.shards[a>>m.shift]
+	s, a, b := m.hash(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, found := s.find(a, b); found {

@@ -155,7 +155,7 @@ func (l *Limiter) gone(ctx context.Context) error {
 		Kind: errors.Canceled, Service: l.name, Op: "limit",
 		Delivery: errors.NotSent, Stop: errors.StopCanceled, Err: context.Cause(ctx),
 	}
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // a context returns the value itself
+	if ctx.Err() == context.DeadlineExceeded {
 		e.Kind, e.Stop = errors.Unavailable, errors.StopDeadline
 	}
 	return e

@@ -10,8 +10,9 @@ type shard struct {
 	mu sync.Mutex
 	table
 
-	ops uint64
-	_   [64]byte
+	ops  uint32
+	next int // shard to look after
+	_    [64]byte
 }
 
 // table is a hash table of bounded size with open addressing: a slot is two words of hash and one word a limit, and a
@@ -48,7 +49,7 @@ func (t *table) times(slot int) []int64 {
 }
 
 // find returns the slot of a key.
-func (t *table) find(a, b uint64) (slot int, ok bool) {
+func (t *table) find(a, b int64) (slot int, ok bool) {
 	if t.slots == nil {
 		return 0, false
 	}
@@ -56,7 +57,7 @@ func (t *table) find(a, b uint64) (slot int, ok bool) {
 		switch w := t.slots[i*t.stride():]; {
 		case w[0] == 0:
 			return i, false
-		case w[0] == int64(a) && w[1] == int64(b):
+		case w[0] == a && w[1] == b:
 			return i, true
 		}
 	}
@@ -82,7 +83,7 @@ func (t *table) taken(slot int) bool { return t.slots[slot*t.stride()] != 0 }
 
 // insert returns the slot of a key that is not in the table, and whether another had to be evicted for it that was
 // not full.
-func (t *table) insert(a, b uint64, now int64) (slot int, evicted bool) {
+func (t *table) insert(a, b, now int64) (slot int, evicted bool) {
 	if t.used >= t.most {
 		evicted = t.makeRoom(now)
 	}
@@ -91,7 +92,7 @@ func (t *table) insert(a, b uint64, now int64) (slot int, evicted bool) {
 	}
 	slot, _ = t.find(a, b)
 	w := t.slots[slot*t.stride():]
-	w[0], w[1] = int64(a), int64(b)
+	w[0], w[1] = a, b
 	t.used++
 	return slot, evicted
 }
@@ -116,7 +117,7 @@ func (t *table) rebuild(now int64) {
 	for i := range old.size() {
 		if old.taken(i) && old.fullAt(i) > now {
 			w := old.slots[i*t.stride() : (i+1)*t.stride()]
-			slot, _ := t.find(uint64(w[0]), uint64(w[1]))
+			slot, _ := t.find(w[0], w[1])
 			copy(t.slots[slot*t.stride():], w)
 		}
 	}
@@ -126,7 +127,7 @@ func (t *table) rebuild(now int64) {
 func (t *table) remove(slot int) {
 	n := t.stride()
 	for i := (slot + 1) & t.mask; t.taken(i); i = (i + 1) & t.mask {
-		home := int(uint64(t.slots[i*n])) & t.mask
+		home := int(t.slots[i*n]) & t.mask
 		if (i-home)&t.mask >= (i-slot)&t.mask {
 			copy(t.slots[slot*n:(slot+1)*n], t.slots[i*n:(i+1)*n])
 			slot = i
@@ -215,7 +216,7 @@ func (t *table) debtCells() int {
 }
 
 // cells returns the two cells of a key.
-func (t *table) cells(b uint64) (x, y []int64) {
+func (t *table) cells(b int64) (x, y []int64) {
 	n := len(t.debts) / t.limits / 2
 	i, j := int(b)&(n-1), n+int(b>>32)&(n-1)
 	return t.debts[i*t.limits : (i+1)*t.limits], t.debts[j*t.limits : (j+1)*t.limits]
@@ -226,14 +227,14 @@ func (t *table) owe(slot int) {
 	if t.debts == nil {
 		t.debts = make([]int64, 2*t.debtCells()*t.limits)
 	}
-	x, y := t.cells(uint64(t.slots[slot*t.stride()+1]))
+	x, y := t.cells(t.slots[slot*t.stride()+1])
 	for i, at := range t.times(slot) {
 		x[i], y[i] = max(x[i], at), max(y[i], at)
 	}
 }
 
 // owed sets times to the debt a key starts with.
-func (t *table) owed(b uint64, times []int64) {
+func (t *table) owed(b int64, times []int64) {
 	if t.debts == nil {
 		return
 	}

@@ -60,7 +60,7 @@ func (b Burst) send(h http.Handler, route string) error {
 	client := fmt.Sprintf("[2001:db8:%x:%x::1]:4711", subscriber>>16, subscriber&0xffff)
 	last := 0
 	for n := range b.Max {
-		r := httptest.NewRequest(method, path, nil)                      //nolint:noctx // it has the background's
+		r := httptest.NewRequest(method, path, nil) //nolint:noctx // it has the background's
 		r.RemoteAddr = client
 		if b.Prepare != nil {
 			b.Prepare(r)

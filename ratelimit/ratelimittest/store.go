@@ -74,7 +74,7 @@ func (t *storeTest) take(r ratelimit.Request, allowed bool) (ratelimit.Result, e
 	}
 	for i, d := range res.Debts {
 		if d < 0 || i >= len(r.Limits) && d != 0 {
-			return res, fmt.Errorf("Debts[%d] is %v", i, d)
+			return res, fmt.Errorf("the debt of limit %d is %v", i, d)
 		}
 	}
 	return res, nil
@@ -202,8 +202,20 @@ func costs(t *storeTest) error {
 
 func apart(t *storeTest) error {
 	names := [][2]string{
-		{t.name, "key"}, {t.name, "key "}, {t.name, "KEY"}, {t.name, "key\x00"}, {t.name + ":", "key"}, {t.name, ":key"}, {t.name + ":key", "key"},
-		{t.name, "key:key"}, {t.name, "{key}"}, {t.name, "\xff\xfe"}, {t.name, "\n"}, {t.name, string(make([]byte, 10_000))}, {t.name, "1"}, {t.name, "10"},
+		{t.name, "key"},
+		{t.name, "key "},
+		{t.name, "KEY"},
+		{t.name, "key\x00"},
+		{t.name + ":", "key"},
+		{t.name, ":key"},
+		{t.name + ":key", "key"},
+		{t.name, "key:key"},
+		{t.name, "{key}"},
+		{t.name, "\xff\xfe"},
+		{t.name, "\n"},
+		{t.name, string(make([]byte, 10_000))},
+		{t.name, "1"},
+		{t.name, "10"},
 	}
 	for _, limit := range []ratelimit.Limit{slow(1), slow(2)} {
 		for _, n := range names {
