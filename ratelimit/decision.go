@@ -157,19 +157,22 @@ func (d *Decision) Statuses() iter.Seq[Status] {
 }
 
 func (d *Decision) status(i int) Status {
-	l := &d.limiter.cfg.Limits[i]
-	interval := d.limiter.intervals[i]
-	s := Status{Limit: *l, Full: d.debts[i]}
-	missing := int64(s.Full / interval) // whole units
-	if rest := s.Full % interval; rest > 0 {
-		missing++
-		s.Next = rest
-	} else if s.Full > 0 {
-		s.Next = interval
-	}
-	if s.Remaining = l.Burst - missing; s.Remaining < 0 { // reserved ahead by those who wait
-		s.Next += time.Duration(-s.Remaining) * interval
-		s.Remaining = 0
-	}
+	s := Status{Limit: d.limiter.cfg.Limits[i], Full: d.debts[i]}
+	s.Remaining, s.Next = d.left(i)
 	return s
+}
+
+// left is how many units could be taken of a limit, and the time until there is one more.
+func (d *Decision) left(i int) (remaining int64, next time.Duration) {
+	interval := d.limiter.intervals[i]
+	missing := int64(d.debts[i] / interval) // whole units
+	if next = d.debts[i] % interval; next > 0 {
+		missing++
+	} else if missing > 0 {
+		next = interval
+	}
+	if remaining = d.limiter.cfg.Limits[i].Burst - missing; remaining < 0 { // reserved ahead by those who wait
+		return 0, next + time.Duration(-remaining)*interval
+	}
+	return remaining, next
 }

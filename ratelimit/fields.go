@@ -58,6 +58,18 @@ func appendName(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
+// limitItems renders what is the same in every RateLimit field: each item up to its remaining.
+func limitItems(limits []Limit) []string {
+	items := make([]string, len(limits))
+	for i, l := range limits {
+		if i > 0 {
+			items[i] = ", "
+		}
+		items[i] += string(appendName(nil, l.Name)) + ";r="
+	}
+	return items
+}
+
 // maxInteger is the largest integer of a structured field (RFC 9651).
 const maxInteger = 999_999_999_999_999
 
@@ -78,17 +90,13 @@ func (l *Limiter) setFields(h http.Header, d *Decision) {
 
 	var room [128]byte
 	b := room[:0]
-	for i := range l.cfg.Limits {
-		s := d.status(i)
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		b = appendName(b, s.Limit.Name)
-		b = append(b, ";r="...)
-		b = strconv.AppendInt(b, min(s.Remaining, maxInteger), 10)
+	for i, item := range l.items {
+		remaining, next := d.left(i)
+		b = append(b, item...)
+		b = strconv.AppendInt(b, min(remaining, maxInteger), 10)
 		// Retry-After should not be sooner than t. On a refusal a limit that has something left does not say when it will
 		// have more.
-		if t := seconds(s.Next); t > 0 && (d.Verdict != Denied || t <= seconds(d.RetryAfter)) {
+		if t := seconds(next); t > 0 && (d.Verdict != Denied || t <= seconds(d.RetryAfter)) {
 			b = append(b, ";t="...)
 			b = strconv.AppendInt(b, t, 10)
 		}

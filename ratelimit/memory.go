@@ -30,7 +30,7 @@ const (
 	// keysPerShard is the least number of keys worth a lock of their own. It keeps the share of a shard close to even.
 	keysPerShard = 1024
 	// upkeepEvery is how many decisions of a shard pay for one look at upkeepSlots slots of another.
-	upkeepEvery, upkeepSlots = 32, 64
+	upkeepEvery, upkeepSlots = 64, 64
 )
 
 func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {

@@ -21,6 +21,7 @@ type Limiter struct {
 	memory    *memory             // of the limits, or of this process's share in an outage; else nil
 	allowed   map[string]struct{} // Config.AllowList
 	policy    []string            // the RateLimit-Policy field
+	items     []string            // of the RateLimit field, up to where they differ
 	born      time.Time           // of the limiter's clock, with a monotonic reading
 
 	mu        sync.Mutex
@@ -59,7 +60,7 @@ func New(name string, cfg Config) (*Limiter, error) {
 	for _, key := range cfg.AllowList {
 		l.allowed[key] = struct{}{}
 	}
-	l.policy = []string{policyField(cfg.Limits, cfg.QuotaUnit, "")}
+	l.policy, l.items = []string{policyField(cfg.Limits, cfg.QuotaUnit, "")}, limitItems(cfg.Limits)
 	return l, nil
 }
 
