@@ -108,6 +108,22 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 	return b.acquire()
 }
 
+// Refuses reports whether [Breaker.TryAcquire] would refuse a call now. It takes no place and tells no hook: ask it before
+// work that a refusal would waste, and then TryAcquire, which decides. In [Shadow] it is false. It takes a lock only where
+// probes are out.
+func (b *Breaker) Refuses() bool {
+	state := b.current().state()
+	switch {
+	case state == Closed, state == DisabledState, b.cfg.Mode == Shadow:
+		return false
+	case state == ForcedOpen, state == Open && time.Duration(b.readyAt.Load()) > b.now():
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.untilProbe(b.now()) > 0
+}
+
 func (b *Breaker) current() epoch { return epoch(b.epoch.Load()) }
 
 // now is the breaker's clock: monotonic, and cheaper than time.Now.

@@ -3,6 +3,7 @@ package httpx
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -15,6 +16,7 @@ import (
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/capture"
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
+	"github.com/prusik-go/prusik/httpx/internal/fault"
 	"github.com/prusik-go/prusik/httpx/internal/probe"
 	"github.com/prusik-go/prusik/httpx/internal/replay"
 	"github.com/prusik-go/prusik/httpx/internal/stream"
@@ -125,15 +127,22 @@ func (c *call) killSwitch() bool {
 
 // bulkhead takes the call's place. Where nobody waits for one, the count of calls in flight is all it needs.
 func (c *call) bulkhead() bool {
-	c.counted = true
-	n, cfg := c.t.inFlight.Add(1), &c.t.cfg
-	switch {
-	case cfg.MaxConcurrent <= 0:
-		return true
-	case c.t.queue == nil:
-		if n > int64(cfg.MaxConcurrent) {
-			return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
+	cfg := &c.t.cfg
+	if cfg.MaxConcurrent > 0 && c.t.queue == nil {
+		for {
+			n := c.t.inFlight.Load()
+			if n >= int64(cfg.MaxConcurrent) {
+				return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
+			}
+			if c.t.inFlight.CompareAndSwap(n, n+1) {
+				c.counted = true
+				return true
+			}
 		}
+	}
+	c.counted = true
+	c.t.inFlight.Add(1)
+	if c.t.queue == nil {
 		return true
 	}
 	if err := c.t.queue.AcquirePermitWithMaxWait(c.ctx(), cfg.BulkheadWait); err != nil {
@@ -177,8 +186,10 @@ func (c *call) breaker(br *breaker.Breaker) bool {
 
 // handBack returns the permit of an attempt that is not sent.
 func (c *call) handBack() {
-	c.permitHeld = false
-	c.permit.Done(breaker.Ignored)
+	if c.permitHeld {
+		c.permitHeld = false
+		c.permit.Done(breaker.Ignored)
+	}
 }
 
 // callerGone is the refusal of a context that is done.
@@ -186,11 +197,20 @@ func (c *call) callerGone() bool {
 	if c.n > 0 {
 		return c.callerLeft()
 	}
-	cause := context.Cause(c.ctx())
 	if c.ctx().Err() == context.DeadlineExceeded {
-		return c.refused(errors.StopDeadline, errors.Unavailable, cause, 0)
+		return c.refused(errors.StopDeadline, errors.Unavailable, c.cause(), 0)
 	}
-	return c.refused(errors.StopCanceled, errors.Canceled, cause, 0)
+	return c.refused(errors.StopCanceled, errors.Canceled, c.cause(), 0)
+}
+
+// cause is why the caller's context ended. It is the caller's to choose, and may be another request's error: it is stripped
+// like one. A deadline stays a timeout whatever the cause that was given to it.
+func (c *call) cause() error {
+	cause := fault.Strip(context.Cause(c.ctx()))
+	if err := c.ctx().Err(); err == context.DeadlineExceeded && !errors.Is(cause, err) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return cause
 }
 
 func (c *call) refused(stop errors.Stop, kind errors.Kind, cause error, after time.Duration) bool {
@@ -251,6 +271,7 @@ func (c *call) attempt() {
 	c.token = false // spent
 	if c.heard() {
 		c.emit(Event{Status: StatusAttempt, Attempt: c.n})
+		c.now = expiry.Now() // the listener's time is not the vendor's
 	}
 	began, out := c.now, c.outgoing()
 	c.sending = true
@@ -421,7 +442,9 @@ func (c *call) retry() bool {
 		return c.callerLeft()
 	}
 	if c.waited = pause; pause > 0 {
-		c.now = expiry.Now()
+		if c.now = expiry.Now(); c.left() <= 0 {
+			return c.enough(errors.StopDeadline) // it was slept over
+		}
 	}
 	return true
 }
@@ -435,7 +458,7 @@ func (c *call) enough(stop errors.Stop) bool {
 // callerLeft ends the call with an error, whatever the last attempt gave: nobody waits for its answer any more.
 func (c *call) callerLeft() bool {
 	if c.last.err == nil {
-		c.last.err = context.Cause(c.ctx())
+		c.last.err = c.cause()
 	}
 	c.last.resp = nil // captured: there is nothing on the wire to close
 	if c.ctx().Err() == context.DeadlineExceeded {

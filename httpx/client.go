@@ -76,22 +76,23 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// admit asks the limiter, then the breaker, for one attempt. What the breaker refuses anyway does not wait for the limiter.
+// admit asks the limiters, then the breaker, for one attempt. What the breaker would refuse does not wait for a limiter.
 func (c *call) admit() bool {
 	if c.ctx().Err() != nil {
 		return c.callerGone()
 	}
 	br := c.guard()
-	if s := br.State(); s == breaker.Open || s == breaker.ForcedOpen {
-		if !c.breaker(br) {
-			return false
-		}
-		c.handBack() // a probe is due: in order, then
+	if len(c.t.gates) == 0 {
+		return c.breaker(br)
 	}
-	if !c.limiter() {
+	if br.Refuses() && !c.breaker(br) {
 		return false
 	}
-	if !c.breaker(br) {
+	if !c.limiter() {
+		c.handBack() // of a breaker that came round between the two questions
+		return false
+	}
+	if !c.permitHeld && !c.breaker(br) {
 		c.refund(c.t.gates)
 		return false
 	}

@@ -133,7 +133,10 @@ func (c *call) Ended(n int64, err error) error {
 	if c.permitHeld {
 		c.permitHeld = false
 		outcome := breaker.Success
-		if err != nil && c.ctx().Err() == nil {
+		switch {
+		case err == nil && c.watch.clock.Stalled(), err != nil && c.ctx().Err() == context.Canceled:
+			outcome = breaker.Ignored // the caller has left in the middle of it
+		case err != nil:
 			outcome = breaker.Failure
 		}
 		c.permit.DoneIn(outcome, c.took)
@@ -152,9 +155,9 @@ func (c *call) bodyError(err, cause error, d errors.Delivery) error {
 	e.Delivery, e.Stop = d, cmp.Or(c.stop, errors.StopPermanent)
 	switch {
 	case c.ctx().Err() == context.Canceled:
-		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, context.Cause(c.ctx())
+		e.Kind, e.Stop, e.Err = errors.Canceled, errors.StopCanceled, c.cause()
 	case c.ctx().Err() != nil:
-		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, context.Cause(c.ctx())
+		e.Kind, e.Stop, e.Err = errors.VendorTimeout, errors.StopDeadline, c.cause()
 	case errors.Is(cause, expiry.Idle()), errors.Is(cause, expiry.Attempt()):
 		e.Kind, e.Err = errors.VendorTimeout, cause
 	case errors.Is(err, http.ErrBodyReadAfterClose):

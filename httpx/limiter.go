@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/expiry"
 	"github.com/prusik-go/prusik/ratelimit"
 )
 
@@ -66,7 +67,13 @@ func (c *call) limiter() bool {
 			continue
 		}
 		waited, err := gates[i].Acquire(c.ctx(), c.left())
-		c.now += waited
+		if waited != 0 {
+			c.now = expiry.Now() // by our own clock, however the limiter measures
+			if err == nil && c.ctx().Err() != nil {
+				err = c.ctx().Err()
+				gates[i].Refund()
+			}
+		}
 		if err == nil {
 			continue
 		}

@@ -85,17 +85,24 @@ func TestWhatTheBreakerRefusesDoesNotWaitForTheLimiter(t *testing.T) {
 	}
 }
 
-// The probes' places are taken: that shows only when one is asked for, after the limiter.
-func TestWhatAHalfOpenBreakerRefusesIsRefunded(t *testing.T) {
+// The probe's place is taken before the limiter is asked, or while it is waited for.
+func TestWhatAHalfOpenBreakerRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &fakeLimiter{}
 		tr := halfOpen(t, l)
-		probe, _, ok := tr.Breaker().TryAcquire()
-		require.True(t, ok)
+		var probe breaker.Permit
+		l.on = func() error {
+			probe, _, _ = tr.Breaker().TryAcquire()
+			return nil
+		}
 		_, _, err := send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
 		require.ErrorIs(t, err, errors.CircuitOpen)
 		require.Equal(t, 1, l.acquired)
-		require.Equal(t, 1, l.refunded)
+		require.Equal(t, 1, l.refunded, "what was waited for in vain is given back")
+
+		_, _, err = send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
+		require.ErrorIs(t, err, errors.CircuitOpen)
+		require.Equal(t, 1, l.acquired, "nobody waits for a refusal")
 		probe.Done(breaker.Ignored)
 	})
 }

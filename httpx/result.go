@@ -50,12 +50,20 @@ func (c *call) judge(resp *http.Response, err error) {
 		c.failed(err)
 		return
 	}
-	if resp.StatusCode < 400 && !c.watch.clock.Headers(c.now) {
-		_ = resp.Body.Close()
-		c.failed(expiry.Attempt()) // both at the same moment; the context is canceled, the body lost
-		return
+	var seen []byte
+	if resp.StatusCode < 400 {
+		if p := &c.t.cfg.Profile; p.Classify != nil && p.inspects(resp) { // while the attempt's time runs
+			c.watch.clock.Bound(c.now)
+			seen, resp.Body = capture.Peek(resp.Body, resp.ContentLength, c.t.cfg.MaxErrorBody)
+			c.now = expiry.Now()
+		}
+		if !c.watch.clock.Headers(c.now) {
+			_ = resp.Body.Close()
+			c.failed(expiry.Attempt()) // the context is canceled, the body lost
+			return
+		}
 	}
-	c.answered(resp)
+	c.answered(resp, seen)
 }
 
 // malformed says what is wrong with a response that a transport must not return, and mends what net/http would.
@@ -90,11 +98,11 @@ func (c *call) failed(err error) {
 	switch {
 	case c.ctx().Err() == context.Canceled:
 		v.Reason, r.kind, r.outcome = "canceled", errors.Canceled, breaker.Ignored
-		r.err = context.Cause(c.ctx())
+		r.err = c.cause()
 	case c.ctx().Err() != nil:
 		// The caller's own deadline. It counts as a failure: a vendor that hangs must open the breaker also where every
 		// caller's deadline is shorter than the attempt's.
-		v.Reason, r.kind, r.err = "timeout", errors.VendorTimeout, context.Cause(c.ctx())
+		v.Reason, r.kind, r.err = "timeout", errors.VendorTimeout, c.cause()
 	case errors.Is(cause, expiry.Attempt()), f.Timeout:
 		v.Reason, r.kind = timeoutReason(f), errors.VendorTimeout
 		if cause != nil {
@@ -124,20 +132,17 @@ func timeoutReason(f fault.Fault) string {
 
 // answered is the result of an attempt with a response. The body of an answer of 400 or above is taken off the wire
 // here, under the attempt's clock; any other is handed on as it comes.
-func (c *call) answered(resp *http.Response) {
+func (c *call) answered(resp *http.Response, body []byte) {
 	p, r := &c.t.cfg.Profile, &c.last
 	r.resp = resp
 	if resp.StatusCode < 400 && p.Classify == nil {
 		r.verdict.Delivery, r.outcome, r.streams = errors.Delivered, breaker.Success, streams(resp)
 		return // the usual case on a good day
 	}
-	seen := Response{Request: c.req, Status: resp.StatusCode, Header: resp.Header}
-	switch {
-	case resp.StatusCode >= 400:
+	seen := Response{Request: c.req, Status: resp.StatusCode, Header: resp.Header, Body: body}
+	if resp.StatusCode >= 400 {
 		c.capture(r, resp.ContentLength)
 		seen.Body = c.captured.Bytes()
-	case p.inspects(resp):
-		seen.Body, resp.Body = capture.Peek(resp.Body, resp.ContentLength, c.t.cfg.MaxErrorBody)
 	}
 	r.verdict = p.verdict(seen)
 	v := &r.verdict
@@ -169,6 +174,7 @@ func (c *call) capture(r *result, size int64) {
 	if c.captured == nil {
 		c.captured = &capture.Body{Owner: c}
 	}
+	c.watch.clock.Bound(c.now)
 	c.captured.Take(r.resp.Body, size, c.t.cfg.MaxErrorBody)
 	r.captured, r.resp.Body = true, c.captured
 	c.now = expiry.Now()
