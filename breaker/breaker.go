@@ -211,6 +211,9 @@ func (b *Breaker) untilProbe(now time.Duration) time.Duration {
 	return min(probeHint, b.probes.held[0].until-now)
 }
 
+// Probe reports whether the call is a probe of a half-open breaker, which holds one of its few places.
+func (p Permit) Probe() bool { return p.probe != 0 }
+
 // Done reports how the call went. Call it exactly once: a second report of a probe is dropped, one of another call counts
 // twice. A result is dropped where the state has changed since the permit was given, or the probe's lease has run
 // out. An outcome that is none counts as [Failure]. It allocates nothing.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prusik-go/prusik/breaker"
@@ -41,12 +42,13 @@ type call struct {
 	unknown    bool // an attempt may have been processed
 	rejected   bool // an attempt arrived and was not
 	permitHeld bool
-	counted    bool // in flight
-	place      bool // in the queue of the bulkhead, where it has one
-	token      bool // of the retry budget, for a retry that is not sent yet
-	nextReady  bool // next is the body for the next attempt
-	sending    bool // the base has not returned
-	done       bool // RoundTrip has returned, or is about to
+	counted    bool        // in flight
+	place      bool        // in the queue of the bulkhead, where it has one
+	token      bool        // of the retry budget, for a retry that is not sent yet
+	nextReady  bool        // next is the body for the next attempt
+	sending    bool        // the base has not returned
+	done       bool        // RoundTrip has returned, or is about to
+	judged     atomic.Bool // the breaker has heard of the answer whose body is on the wire
 
 	permit  breaker.Permit
 	body    replay.Body

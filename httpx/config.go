@@ -62,8 +62,8 @@ type Config struct {
 	// BulkheadWait is how long a call waits for a place. Zero: it does not wait.
 	BulkheadWait time.Duration
 
-	// Breaker guards each attempt; Breaker.Mode turns it to shadow or off. Breaker.Classify is not used here: what an
-	// answer means is the profile's to say.
+	// Breaker guards each attempt; Breaker.Mode turns it to shadow or off. Breaker.Classify has to be nil: what an answer
+	// means is the profile's to say. Breaker.ProbeLease is at least AttemptTimeout and BodyIdleTimeout where it is zero.
 	Breaker breaker.Config
 	// BreakerPerHost gives each host of the client a breaker of its own, up to MaxHosts (zero: 64) of them.
 	BreakerPerHost bool
@@ -94,6 +94,7 @@ const (
 	defaultErrorBody     = 64 << 10
 	defaultConcurrent    = 128
 	defaultMaxHosts      = 64
+	defaultProbeLease    = 60 * time.Second // breaker's own
 	connectTimeout       = 5 * time.Second
 
 	off = -1 // what a negative value becomes
@@ -228,6 +229,20 @@ func (c *Config) longestWaits() time.Duration {
 // in it. The rest is breaker.New's to check.
 func (c *Config) settleBreaker(f *check.Faults) {
 	b := &c.Breaker
+	// A probe is judged by its first bytes: its lease must hold until then.
+	switch first := c.AttemptTimeout + c.BodyIdleTimeout; {
+	case c.AttemptTimeout == 0:
+	case b.ProbeLease == 0:
+		b.ProbeLease = max(defaultProbeLease, first+time.Second)
+	case b.ProbeLease > 0 && b.ProbeLease <= c.AttemptTimeout:
+		f.Add("Breaker.ProbeLease", b.ProbeLease, fmt.Sprintf("more than AttemptTimeout (%v): no probe would ever count", c.AttemptTimeout))
+	}
+	if b.SlowCall > 0 && c.AttemptTimeout > 0 && b.SlowCall >= c.AttemptTimeout {
+		f.Add("Breaker.SlowCall", b.SlowCall, fmt.Sprintf("less than AttemptTimeout (%v): no answer is ever that slow", c.AttemptTimeout))
+	}
+	if b.Classify != nil {
+		f.Add("Breaker.Classify", "set", "nil: what an answer means is for Profile.Classify to say")
+	}
 	if b.FailureRatio == 0 || c.AttemptTimeout == 0 {
 		return
 	}

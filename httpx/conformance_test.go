@@ -30,7 +30,7 @@ func TestEveryConfigurationConforms(t *testing.T) {
 		"everything off":    {TotalTimeout: -1, AttemptTimeout: -1, BodyIdleTimeout: -1, MaxAttempts: -1, MaxConcurrent: -1, RetryBudget: -1, Breaker: breaker.Config{Mode: breaker.Disabled}},
 		"everything on":     all,
 		"with a profile":    {Profile: profile.GitHub()},
-		"a breaker's hooks": {Breaker: breaker.Config{SlowCall: time.Hour, Hooks: breaker.Hooks{OnOutcome: func(breaker.OutcomeEvent) {}}}},
+		"a breaker's hooks": {Breaker: breaker.Config{SlowCall: 9 * time.Second, Hooks: breaker.Hooks{OnOutcome: func(breaker.OutcomeEvent) {}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			build := func(refuse bool) func(http.RoundTripper) (http.RoundTripper, error) {

@@ -124,14 +124,21 @@ func (c *call) close(e *errors.Error) {
 // Reading implements stream.Owner.
 func (c *call) Reading(begin bool) { c.watch.clock.Read(begin) }
 
+// Began implements stream.Owner. A probe whose body flows has shown enough: a long body would keep the others waiting, and
+// might outlast the probe's lease.
+func (c *call) Began() {
+	if c.permitHeld && c.permit.Probe() && !c.judged.Swap(true) {
+		c.permit.DoneIn(breaker.Success, c.took)
+	}
+}
+
 // Ended implements stream.Owner: the body of an answer below 400 has ended.
 func (c *call) Ended(n int64, err error) error {
 	if err != nil {
 		err = c.bodyError(err, c.watch.clock.Cause(), errors.Delivered)
 	}
 	c.watch.clock.End()
-	if c.permitHeld {
-		c.permitHeld = false
+	if c.permitHeld && !c.judged.Swap(true) {
 		outcome := breaker.Success
 		switch {
 		case err == nil && c.watch.clock.Stalled(), err != nil && c.ctx().Err() == context.Canceled:

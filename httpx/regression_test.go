@@ -341,3 +341,59 @@ func TestALimitersReportDoesNotMoveTheClock(t *testing.T) {
 		require.Equal(t, 10*time.Second, time.Since(start))
 	})
 }
+
+// A vendor of long answers: a probe is judged by its first bytes, or the breaker would stay half-open, one call at a time.
+func TestAProbeWithALongBodyClosesTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, heard := outcomes(t, httpx.Config{Base: follow(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{
+				StatusCode: 200, Header: http.Header{"Content-Type": {"audio/mpeg"}}, ContentLength: -1, Request: req,
+				Body: io.NopCloser(&slowReader{left: 90}),
+			}, nil
+		})})
+		openUp(t, tr)
+		time.Sleep(time.Minute)
+		*heard = nil
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+		require.NoError(t, err)
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		require.Equal(t, breaker.HalfOpen, tr.Breaker().State(), "headers alone prove little")
+		_, err = resp.Body.Read(make([]byte, 1))
+		require.NoError(t, err)
+		require.Equal(t, breaker.Closed, tr.Breaker().State())
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Len(t, *heard, 1, "and is judged once")
+	})
+}
+
+// slowReader gives a byte a second.
+type slowReader struct{ left int }
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	s.left--
+	time.Sleep(time.Second)
+	p[0] = 'x'
+	return 1, nil
+}
+
+func TestABreakerThatCouldNeverActIsAFault(t *testing.T) {
+	_, err := httpx.NewTransport("vendor", httpx.Config{Breaker: breaker.Config{
+		ProbeLease: 10 * time.Second, SlowCall: 10 * time.Second, Classify: breaker.DefaultClassify,
+	}})
+	for _, want := range []string{
+		"Breaker.ProbeLease = 10s: want more than AttemptTimeout (10s)", "Breaker.SlowCall = 10s: want less than AttemptTimeout (10s)",
+		"Breaker.Classify = set: want nil",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	for _, attempt := range []time.Duration{10 * time.Second, 2 * time.Minute} {
+		tr, err := httpx.NewTransport("vendor", httpx.Config{AttemptTimeout: attempt})
+		require.NoError(t, err)
+		require.Greater(t, tr.Breaker().Config().ProbeLease, attempt+30*time.Second-1)
+	}
+}

@@ -11,6 +11,8 @@ import (
 type Owner interface {
 	// Reading brackets every read.
 	Reading(begin bool)
+	// Began is called once, when the first bytes have come.
+	Began()
 	// Ended is called once with the number of bytes read and the error that ended the body: nil for EOF and Close. The
 	// error it returns is what the reader gets instead.
 	Ended(n int64, err error) error
@@ -40,7 +42,9 @@ func (b *Body) Read(p []byte) (int, error) {
 	b.owner.Reading(true)
 	n, err := b.src.Read(p)
 	b.owner.Reading(false)
-	b.n.Add(int64(n))
+	if n > 0 && b.n.Add(int64(n)) == int64(n) {
+		b.owner.Began()
+	}
 	switch {
 	case err == nil:
 	case err == io.EOF: //nolint:errorlint // io.Reader's contract is the bare value

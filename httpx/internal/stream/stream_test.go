@@ -14,6 +14,7 @@ import (
 
 type owner struct {
 	reading []bool
+	began   int
 	ended   int
 	n       int64
 	err     error
@@ -21,6 +22,8 @@ type owner struct {
 }
 
 func (o *owner) Reading(b bool) { o.reading = append(o.reading, b) }
+
+func (o *owner) Began() { o.began++ }
 
 func (o *owner) Ended(n int64, err error) error {
 	o.ended, o.n, o.err = o.ended+1, n, err
