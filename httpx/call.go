@@ -36,7 +36,8 @@ type call struct {
 
 	start time.Duration // on the clock of expiry.Now; zero until it matters, see begin
 	now   time.Duration // the last reading of that clock: an attempt begins and ends at one
-	limit time.Duration // from start to the earlier of the total timeout and the context's deadline; zero: none
+	total time.Duration // when the total timeout is over; zero: none
+	due   time.Duration // the earlier of that and the context's deadline; zero: none
 
 	safe       bool // idempotent by method or key: an attempt of unknown delivery may be sent again
 	unknown    bool // an attempt may have been processed
@@ -104,20 +105,30 @@ func (c *call) identify() {
 func (c *call) ctx() context.Context { return c.req.Context() }
 
 func (c *call) startClock(now time.Duration) {
-	c.start, c.now, c.limit = now, now, c.t.cfg.TotalTimeout
+	c.start = now
+	c.startTotal(now)
+}
+
+// startTotal starts the total timeout.
+func (c *call) startTotal(now time.Duration) {
+	c.now = now
+	if total := c.t.cfg.TotalTimeout; total > 0 {
+		c.total = now + total
+		c.due = c.total
+	}
 	if d, ok := c.ctx().Deadline(); ok {
-		if left := max(time.Until(d), 1); c.limit <= 0 || left < c.limit {
-			c.limit = left
+		if at := now + max(time.Until(d), 1); c.due == 0 || at < c.due {
+			c.due = at
 		}
 	}
 }
 
 // left is how long the call may still take.
 func (c *call) left() time.Duration {
-	if c.limit <= 0 {
+	if c.due == 0 {
 		return math.MaxInt64
 	}
-	return c.limit - (c.now - c.start)
+	return c.due - c.now
 }
 
 func (c *call) killSwitch() bool {
@@ -153,7 +164,8 @@ func (c *call) bulkhead() bool {
 		}
 		return c.refused(errors.StopBulkheadFull, errors.Unavailable, errBulkheadFull, 0)
 	}
-	c.place, c.now = true, expiry.Now()
+	c.place = true
+	c.startTotal(expiry.Now()) // it is not for the time in the queue
 	return true
 }
 
@@ -227,7 +239,7 @@ func (c *call) refused(stop errors.Stop, kind errors.Kind, cause error, after ti
 func (c *call) toHeap() *call {
 	c.done = true // what it holds is the other's from here on
 	return &call{
-		t: c.t, req: c.req, observe: c.observe, start: c.start, now: c.now, limit: c.limit,
+		t: c.t, req: c.req, observe: c.observe, start: c.start, now: c.now, total: c.total, due: c.due,
 		permit: c.permit, permitHeld: c.permitHeld, counted: c.counted, place: c.place, body: c.body, id: c.id,
 	}
 }
@@ -287,11 +299,11 @@ func (c *call) attempt() {
 
 // toHeaders is how long the attempt may take to its headers: the attempt's limit, or what is left of the call's.
 func (c *call) toHeaders() time.Duration {
-	limit, total := c.t.cfg.AttemptTimeout, c.t.cfg.TotalTimeout
-	if total <= 0 {
+	limit := c.t.cfg.AttemptTimeout
+	if c.total == 0 {
 		return limit
 	}
-	left := max(total-(c.now-c.start), 1)
+	left := max(c.total-c.now, 1)
 	if limit <= 0 {
 		return left
 	}

@@ -397,3 +397,32 @@ func TestABreakerThatCouldNeverActIsAFault(t *testing.T) {
 		require.Greater(t, tr.Breaker().Config().ProbeLease, attempt+30*time.Second-1)
 	}
 }
+
+// The bulkhead stands outside the total timeout, and what Explain says of the worst case holds.
+func TestTheTimeInTheQueueIsNotTheTotals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := &recorder{}
+		release := make(chan struct{})
+		tr, err := httpx.NewTransport("vendor", httpx.Config{
+			MaxConcurrent: 1, BulkheadWait: 9 * time.Second, TotalTimeout: 10 * time.Second, AttemptTimeout: 10 * time.Second, MaxAttempts: -1,
+			Base: follow(func(r *http.Request) (*http.Response, error) { <-release; return answer(200, "")(r) }, hang), Hooks: heard.hooks(),
+		})
+		require.NoError(t, err)
+		c := &http.Client{Transport: tr}
+		first := make(chan struct{})
+		go func() {
+			defer close(first)
+			_, _, _ = send(t, t.Context(), c, "GET", "")
+		}()
+		synctest.Wait()
+		time.AfterFunc(8*time.Second, func() { close(release) })
+		start := time.Now()
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.Equal(t, errors.VendorTimeout, errors.KindOf(err))
+		require.Equal(t, 18*time.Second, time.Since(start))
+		require.LessOrEqual(t, time.Since(start), tr.Explain().Worst.Latency)
+		<-first
+		require.Equal(t, 10*time.Second, heard.attempts[1].Duration)
+		require.Equal(t, 18*time.Second, heard.calls[1].Total, "the caller has waited for all of it")
+	})
+}
