@@ -251,8 +251,10 @@ func (c *call) prepare() {
 }
 
 func (c *call) knownID() string {
-	if v := c.req.Header[headerCorrelationID]; len(v) == 1 && correlation.Valid(v[0]) {
-		return v[0]
+	for _, name := range [...]string{headerCorrelationID, correlation.Header} { // the latter by Header[correlation.Header]
+		if v := c.req.Header[name]; len(v) == 1 && correlation.Valid(v[0]) {
+			return v[0]
+		}
 	}
 	id, _ := correlation.ID(c.ctx())
 	return id
@@ -269,7 +271,7 @@ func (c *call) repeatable() bool {
 	if p.HonoursKey != nil && !p.HonoursKey(c.req) {
 		return false
 	}
-	if c.req.Header.Get(cmp.Or(p.IdempotencyHeader, headerIdempotencyKey)) != "" {
+	if named(c.req.Header, cmp.Or(p.IdempotencyHeader, headerIdempotencyKey)) {
 		return true
 	}
 	if p.IdempotencyHeader == "" {
@@ -342,11 +344,12 @@ func (c *call) outgoing() *http.Request {
 // stamp puts the ids on the request, in a header map of its own whose value slices are shared.
 func (c *call) stamp() {
 	own := c.req.Header[headerCorrelationID]
-	if len(own) == 1 && own[0] == c.id[0] && c.key == "" && (c.safe || !keyed(c.req.Header)) {
+	if len(own) == 1 && own[0] == c.id[0] && c.req.Header[correlation.Header] == nil && c.key == "" && (c.safe || !keyed(c.req.Header)) {
 		return // the caller's header says it all already
 	}
 	h := make(http.Header, len(c.req.Header)+2)
 	maps.Copy(h, c.req.Header)
+	delete(h, correlation.Header)
 	h[headerCorrelationID] = c.id[:1:1]
 	if c.key != "" {
 		h.Set(c.t.cfg.Profile.IdempotencyHeader, c.key)
@@ -355,6 +358,20 @@ func (c *call) stamp() {
 		hideKeys(h)
 	}
 	c.out.Header = h
+}
+
+// named reports whether h has a value under name, which is canonical, in whatever case the caller has written it: a header
+// set past http.Header.Set goes out all the same.
+func named(h http.Header, name string) bool {
+	if v := h[name]; len(v) > 0 && v[0] != "" {
+		return true
+	}
+	for k, v := range h {
+		if len(k) == len(name) && len(v) > 0 && v[0] != "" && strings.EqualFold(k, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // keyed reports whether net/http would take a request for repeatable by its header.

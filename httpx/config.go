@@ -27,8 +27,8 @@ type Config struct {
 	// and MaxAttempts need more. Negative: off. The caller's own deadline holds as well.
 	TotalTimeout time.Duration
 	// AttemptTimeout bounds one attempt up to the response headers, and the body of an answer of 400 or above. Zero:
-	// 10 s (twilio-go's own default), or less where TotalTimeout is set and has no room for MaxAttempts of them.
-	// Negative: off.
+	// 10 s (twilio-go's own default), or less, down to 1 s, where TotalTimeout is set and has no room for MaxAttempts of
+	// them. Negative: off.
 	AttemptTimeout time.Duration
 	// BodyIdleTimeout bounds each read of a response body, so that a healthy stream lives and a stalled one does not.
 	// Zero: 30 s. Negative: off.
@@ -96,6 +96,7 @@ const (
 	defaultMaxHosts      = 64
 	defaultProbeLease    = 60 * time.Second // breaker's own
 	connectTimeout       = 5 * time.Second
+	leastAttempt         = time.Second // of a default: a vendor cut off sooner has often done what it was asked
 
 	off = -1 // what a negative value becomes
 )
@@ -190,8 +191,10 @@ func (c *Config) timeouts(f *check.Faults) {
 	total, attempt := c.TotalTimeout, c.AttemptTimeout
 	switch {
 	case total > 0 && attempt == 0:
-		if attempt = min(defaultAttempt, (total-waits)/n); attempt <= 0 {
-			f.Add("TotalTimeout", total, fmt.Sprintf("more than the longest back-off waits of %d attempts (%v)", n, waits))
+		if attempt = min(defaultAttempt, (total-waits)/n); attempt < leastAttempt {
+			f.Add("TotalTimeout", total, fmt.Sprintf(
+				"at least %v, for %d attempts of %v and their longest waits (%v); or set AttemptTimeout, or fewer attempts or a shorter BackoffBase",
+				n*leastAttempt+waits, n, leastAttempt, waits))
 			attempt = defaultAttempt
 		}
 	case attempt == 0:

@@ -31,7 +31,7 @@ func TestEveryFaultOfAConfigIsNamed(t *testing.T) {
 			httpx.Config{AttemptTimeout: 10 * time.Second, TotalTimeout: 30 * time.Second},
 			[]string{"TotalTimeout = 30s: want at least 31.5s, the worst case of 3 attempts of 10s and their longest waits (1.5s)"},
 		},
-		"total without room":     {httpx.Config{TotalTimeout: time.Second}, []string{"TotalTimeout = 1s: want more than the longest back-off waits of 3 attempts (1.5s)"}},
+		"total without room":     {httpx.Config{TotalTimeout: time.Second}, []string{"TotalTimeout = 1s: want at least 4.5s, for 3 attempts of 1s and their longest waits (1.5s)"}},
 		"budget":                 {httpx.Config{RetryBudget: 2_000_000}, []string{"RetryBudget = 2000000: want 1 to 1000000"}},
 		"refill":                 {httpx.Config{RetryBudgetRefill: math.NaN()}, []string{"RetryBudgetRefill = NaN: want 0.001 to 1"}},
 		"refill below":           {httpx.Config{RetryBudgetRefill: -0.5}, []string{"RetryBudgetRefill = -0.5: want 0.001 to 1"}},

@@ -426,3 +426,37 @@ func TestTheTimeInTheQueueIsNotTheTotals(t *testing.T) {
 		require.Equal(t, 18*time.Second, heard.calls[1].Total, "the caller has waited for all of it")
 	})
 }
+
+// A header set past http.Header.Set keeps the case it was written in, and is on the wire all the same.
+func TestAHeaderInAnotherCaseIsNotDoubled(t *testing.T) {
+	base := follow(answer(500, ""))
+	c := client(t, httpx.Config{Base: base, Profile: profile.Stripe(), BackoffBase: noWait})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.stripe.com/v1/charges", strings.NewReader("x"))
+	require.NoError(t, err)
+	req.Header["idempotency-key"] = []string{"the-callers"}
+	req.Header["X-Correlation-ID"] = []string{"the-callers-too"} //nolint:staticcheck // SA1008: that is the point
+	resp, err := c.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 3, base.count(), "it is keyed")
+	for _, s := range base.sent {
+		found := map[string][]string{}
+		for name, values := range s.header {
+			found[strings.ToLower(name)] = append(found[strings.ToLower(name)], values...)
+		}
+		require.Equal(t, []string{"the-callers"}, found["idempotency-key"])
+		require.Equal(t, []string{"the-callers-too"}, found["x-correlation-id"])
+	}
+}
+
+func TestATotalWithNoRoomForItsAttemptsIsAFault(t *testing.T) {
+	_, err := httpx.NewClient("vendor", httpx.Config{TotalTimeout: 2 * time.Second})
+	require.ErrorContains(t, err, "TotalTimeout = 2s: want at least 4.5s, for 3 attempts of 1s and their longest waits (1.5s)")
+	for _, cfg := range []httpx.Config{
+		{TotalTimeout: 2 * time.Second, AttemptTimeout: time.Second, MaxAttempts: 2, BackoffBase: -1},
+		{TotalTimeout: 2 * time.Second, MaxAttempts: -1},
+	} {
+		_, err := httpx.NewClient("vendor", cfg)
+		require.NoError(t, err)
+	}
+}
