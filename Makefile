@@ -4,10 +4,10 @@ TOOLS   := $(CURDIR)/bin
 LINT    := $(TOOLS)/golangci-lint
 FUZZ    ?= 20000x
 
-.PHONY: check build lint test fuzz drill bench
+.PHONY: check build lint test cost fuzz drill bench
 
 # All tests: what decides whether a change lands.
-check: build lint test fuzz drill
+check: build lint test cost fuzz drill
 
 build:
 	@set -e; for m in $(MODULES); do echo "== build $$m"; go -C $$m build ./...; go -C $$m mod tidy -diff; done
@@ -20,6 +20,11 @@ lint: $(LINT)
 
 test:
 	@set -e; for m in $(MODULES); do echo "== test $$m"; go -C $$m test -race ./...; done
+
+# What is allocated is counted without the race detector, which allocates itself.
+cost:
+	go test ./breaker ./correlation ./errors ./ratelimit/... ./httpx/internal/...
+	go -C internal/bench test -run Budget .
 
 # Every fuzzer for a bounded number of inputs; `make fuzz FUZZ=10m` for a long run.
 fuzz:

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -146,29 +144,4 @@ func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
 	client(t, httpx.Config{Base: base}).CloseIdleConnections()
 	require.Equal(t, 1, base.closed)
 	client(t, httpx.Config{Base: follow(answer(200, ""))}).CloseIdleConnections() // and where it has none, nothing happens
-}
-
-// The README's table of defaults has every number that a client with no configuration explains, and none is stale.
-func TestTheReadmesDefaultsAreTheRealOnes(t *testing.T) {
-	raw, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	_, table, ok := strings.Cut(string(raw), "## What is on the path")
-	require.True(t, ok)
-	table, _, _ = strings.Cut(table, "\n## ")
-	tr, err := httpx.NewTransport("vendor", httpx.Config{})
-	require.NoError(t, err)
-	n := 0
-	for _, stage := range tr.Explain().Stages {
-		for _, word := range strings.FieldsFunc(stage.Detail, func(r rune) bool { return r == ' ' || r == ',' || r == ';' }) {
-			want := word
-			if d, err := time.ParseDuration(word); err == nil {
-				want = strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
-			} else if _, err := strconv.ParseFloat(word, 64); err != nil {
-				continue
-			}
-			n++
-			require.Contains(t, table, want, "%s: %s", stage.Policy, stage.Detail)
-		}
-	}
-	require.Greater(t, n, 12)
 }
