@@ -343,8 +343,8 @@ func (c *call) outgoing() *http.Request {
 
 // stamp puts the ids on the request, in a header map of its own whose value slices are shared.
 func (c *call) stamp() {
-	own := c.req.Header[headerCorrelationID]
-	if len(own) == 1 && own[0] == c.id[0] && c.req.Header[correlation.Header] == nil && c.key == "" && (c.safe || !keyed(c.req.Header)) {
+	own, slip := c.req.Header[headerCorrelationID], c.req.Header[correlation.Header] //nolint:staticcheck // SA1008: see knownID
+	if len(own) == 1 && own[0] == c.id[0] && slip == nil && c.key == "" && (c.safe || !keyed(c.req.Header)) {
 		return // the caller's header says it all already
 	}
 	h := make(http.Header, len(c.req.Header)+2)

@@ -276,8 +276,13 @@ func TestWhoIsRefusedAPlaceHoldsNone(t *testing.T) {
 	require.NoError(t, err)
 	c := &http.Client{Transport: tr}
 	first := make(chan error)
+	plain, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+	require.NoError(t, err)
 	go func() {
-		_, _, err := send(t, t.Context(), c, "GET", "")
+		resp, err := c.Do(plain)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
 		first <- err
 	}()
 	<-entered
@@ -410,9 +415,13 @@ func TestTheTimeInTheQueueIsNotTheTotals(t *testing.T) {
 		require.NoError(t, err)
 		c := &http.Client{Transport: tr}
 		first := make(chan struct{})
+		plain, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+		require.NoError(t, err)
 		go func() {
 			defer close(first)
-			_, _, _ = send(t, t.Context(), c, "GET", "")
+			if resp, err := c.Do(plain); err == nil {
+				_ = resp.Body.Close()
+			}
 		}()
 		synctest.Wait()
 		time.AfterFunc(8*time.Second, func() { close(release) })
@@ -434,7 +443,7 @@ func TestAHeaderInAnotherCaseIsNotDoubled(t *testing.T) {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.stripe.com/v1/charges", strings.NewReader("x"))
 	require.NoError(t, err)
 	req.Header["idempotency-key"] = []string{"the-callers"}
-	req.Header["X-Correlation-ID"] = []string{"the-callers-too"} //nolint:staticcheck // SA1008: that is the point
+	req.Header["X-Correlation-ID"] = []string{"the-callers-too"}
 	resp, err := c.Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())

@@ -154,7 +154,7 @@ func (v *view) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		r.err = err
-		if err != io.EOF { //nolint:errorlint // io.Reader's contract is the bare value
+		if err != io.EOF {
 			v.ahead = true
 			r.lost.Store(true)
 		}
