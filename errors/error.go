@@ -29,6 +29,8 @@ type Error struct {
 	// VendorCode and VendorMessage are the vendor's own words, where its answer could be read. The message
 	// may name people (phone numbers): it is in neither [Error.Error] nor a problem.
 	VendorCode, VendorMessage string
+	// VendorRequestID is the vendor's own id of the request, to name to its support.
+	VendorRequestID string
 	// Attempts are the attempts in order. Empty where none was made.
 	Attempts []Attempt
 	// Details are public members to add to the problem document, such as the limit that was exceeded.
@@ -152,6 +154,7 @@ func (e *Error) LogValue() slog.Value {
 	add("op", e.Op)
 	add("stop", string(e.Stop))
 	add("vendor_code", e.VendorCode)
+	add("vendor_request_id", e.VendorRequestID)
 	add("correlation_id", e.CorrelationID)
 	if len(e.Attempts) > 0 {
 		attrs = append(attrs, slog.Int("attempts", len(e.Attempts)))

@@ -68,11 +68,15 @@ func ResponseError(resp *http.Response) error {
 	}
 	e := c.newError(kindOf(v, resp.StatusCode), nil)
 	e.Delivery = c.delivery()
-	if decode := c.t.cfg.Profile.DecodeError; decode != nil && c.last.captured {
+	p := &c.t.cfg.Profile
+	if decode := p.DecodeError; decode != nil && c.last.captured {
 		ve := decode(Response{
 			Request: c.req, Status: resp.StatusCode, Header: resp.Header, Body: c.captured.Bytes(),
 		})
-		e.VendorCode, e.VendorMessage = ve.Code, ve.Message
+		e.VendorCode, e.VendorMessage, e.VendorRequestID = ve.Code, ve.Message, ve.RequestID
+	}
+	if e.VendorRequestID == "" && p.RequestIDHeader != "" {
+		e.VendorRequestID = resp.Header.Get(p.RequestIDHeader)
 	}
 	return e
 }

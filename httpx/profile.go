@@ -24,7 +24,8 @@ type Profile struct {
 	// (the caller's included) makes no retry safe. Nil means it does on every route.
 	HonoursKey func(r *http.Request) bool
 
-	// RequestIDHeader is the response header with the vendor's own id of the request.
+	// RequestIDHeader is the response header with the vendor's own id of the request, for [errors.Error.VendorRequestID]
+	// where DecodeError finds none.
 	RequestIDHeader string
 
 	// MaxConcurrent is the vendor's documented concurrency, used as the bulkhead's size where Config.MaxConcurrent
@@ -75,8 +76,8 @@ type WaitHeader = headers.WaitHeader
 
 // LimitHeaders names one set of rate limit headers. Reset says when the quota is whole again, in Unit.
 type LimitHeaders struct {
-	Limit, Remaining, Reset string
-	Unit                    Unit
+	Remaining, Reset string
+	Unit             Unit
 }
 
 // Response is what a Profile sees of an answer. Body is up to Config.MaxErrorBody of it for statuses from 400 on and

@@ -469,3 +469,24 @@ func TestATotalWithNoRoomForItsAttemptsIsAFault(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+func TestTheVendorsOwnIDOfARequestIsInTheError(t *testing.T) {
+	for name, p := range map[string]httpx.Profile{
+		"by the profile's header": {RequestIDHeader: "X-Vendor-Id"},
+		"by the body, before the header": {RequestIDHeader: "X-Other", DecodeError: func(r httpx.Response) httpx.VendorError {
+			return httpx.VendorError{RequestID: r.Header.Get("X-Vendor-Id")}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := client(t, httpx.Config{Base: follow(answer(404, "", "X-Vendor-Id", "RQ1", "X-Other", "none")), Profile: p})
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+			require.NoError(t, err)
+			resp, err := c.Do(req)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			e, ok := errors.AsType[*errors.Error](httpx.ResponseError(resp))
+			require.True(t, ok)
+			require.Equal(t, "RQ1", e.VendorRequestID)
+		})
+	}
+}

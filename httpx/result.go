@@ -296,7 +296,7 @@ func (p Profile) canonical() Profile {
 	}
 	for i := range p.Limits {
 		l := &p.Limits[i]
-		for _, name := range []*string{&l.Limit, &l.Remaining, &l.Reset} {
+		for _, name := range []*string{&l.Remaining, &l.Reset} {
 			*name = http.CanonicalHeaderKey(*name)
 		}
 	}

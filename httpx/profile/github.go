@@ -25,7 +25,6 @@ func GitHub() httpx.Profile {
 		HonoursKey:      never,
 		RequestIDHeader: "X-Github-Request-Id",
 		Limits: []httpx.LimitHeaders{{
-			Limit:     "X-Ratelimit-Limit",
 			Remaining: "X-Ratelimit-Remaining",
 			Reset:     "X-Ratelimit-Reset",
 			Unit:      httpx.UnitEpochSeconds,

@@ -29,13 +29,11 @@ func OpenAI() httpx.Profile {
 		RetryAfter:      []httpx.WaitHeader{{Name: "Retry-After-Ms", Unit: httpx.UnitMilliseconds}},
 		Limits: []httpx.LimitHeaders{
 			{
-				Limit:     "X-Ratelimit-Limit-Requests",
 				Remaining: "X-Ratelimit-Remaining-Requests",
 				Reset:     "X-Ratelimit-Reset-Requests",
 				Unit:      httpx.UnitDuration,
 			},
 			{
-				Limit:     "X-Ratelimit-Limit-Tokens",
 				Remaining: "X-Ratelimit-Remaining-Tokens",
 				Reset:     "X-Ratelimit-Reset-Tokens",
 				Unit:      httpx.UnitDuration,

@@ -85,7 +85,7 @@ func TestEveryProfile(t *testing.T) {
 				require.NotEmpty(t, l.Remaining)
 				require.NotEmpty(t, l.Reset)
 				require.NotEqual(t, httpx.UnitRetryAfter, l.Unit, "forgotten?")
-				names = append(names, l.Limit, l.Remaining, l.Reset)
+				names = append(names, l.Remaining, l.Reset)
 			}
 			for _, w := range p.RetryAfter {
 				names = append(names, w.Name)

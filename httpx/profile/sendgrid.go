@@ -23,7 +23,6 @@ func SendGrid() httpx.Profile {
 		Source:     "https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits (read 2026-11-23)",
 		HonoursKey: never,
 		Limits: []httpx.LimitHeaders{{
-			Limit:     "X-Ratelimit-Limit",
 			Remaining: "X-Ratelimit-Remaining",
 			Reset:     "X-Ratelimit-Reset",
 			Unit:      httpx.UnitEpochSeconds,
