@@ -199,7 +199,7 @@ func (c *Config) effectiveLimits(name string, f *check.Faults) Limits {
 		l := &limits[i]
 		field := "Limits[" + strconv.Itoa(i) + "]"
 		if want := l.fault(); want != "" {
-			f.Add(field, fmt.Sprintf("%+v", c.Limits[i]), want)
+			f.Add(field, c.Limits[i], want)
 			continue
 		}
 		if l.Name == "" {
