@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,7 +45,8 @@ type EventStreamConfig struct {
 // Who knows an id may read its events: they hold no secret, but put the handler behind the same authentication as the
 // rest of the API. A slow reader never holds up a call; it misses the events that have left Keep.
 type EventStream struct {
-	cfg EventStreamConfig
+	cfg  EventStreamConfig
+	life string // of this stream: the number of an event of another process, or replica, is none of ours
 
 	mu      sync.Mutex
 	topics  map[string]*topic
@@ -91,7 +94,11 @@ func NewEventStream(cfg EventStreamConfig) (*EventStream, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	return &EventStream{cfg: cfg, topics: make(map[string]*topic), oldest: list.New(), closed: make(chan struct{})}, nil
+	return &EventStream{cfg: cfg, life: life(), topics: make(map[string]*topic), oldest: list.New(), closed: make(chan struct{})}, nil
+}
+
+func life() string {
+	return strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // it tells streams apart, it guards nothing
 }
 
 // Publish hands an event to the readers of its correlation id. It never blocks; an event without an id is dropped.
@@ -170,7 +177,10 @@ func (s *EventStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	seen, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64)
+	var seen uint64
+	if life, number, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "-"); life == s.life {
+		seen, _ = strconv.ParseUint(number, 10, 64) // not a number is none
+	}
 	s.stream(r.Context(), w, id, seen, notify)
 }
 
@@ -191,7 +201,7 @@ func (s *EventStream) stream(ctx context.Context, w http.ResponseWriter, id stri
 			if err != nil {
 				continue // an Event has nothing in it that can fail
 			}
-			out = fmt.Appendf(out, "id: %d\ndata: %s\n\n", number, data)
+			out = fmt.Appendf(out, "id: %s-%d\ndata: %s\n\n", s.life, number, data)
 		}
 		// A server's WriteTimeout is meant for answers that end; a reader that takes nothing for two beats is gone.
 		_ = control.SetWriteDeadline(time.Now().Add(2 * s.cfg.Heartbeat))

@@ -1,6 +1,7 @@
 package httpx_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -163,12 +164,12 @@ func ExampleNewEventStream() {
 		return
 	}
 	defer func() { _ = resp.Body.Close() }()
-	buf := make([]byte, 1024)
-	n, _ := resp.Body.Read(buf)
-	fmt.Println(strings.TrimSpace(string(buf[:n])))
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "data:") {
+			fmt.Println(lines.Text())
+			break
+		}
+	}
 	// Output:
-	// retry: 2000
-	//
-	// id: 1
 	// data: {"status":"retrying","attempt":2,"max_attempts":3,"next_retry_in_seconds":5,"correlation_id":"id-1"}
 }
