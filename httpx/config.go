@@ -137,6 +137,9 @@ func (c Config) settle(name string) (Config, error) {
 	} else if c.BulkheadWait != 0 {
 		f.Add("BulkheadWait", c.BulkheadWait, "0 where MaxConcurrent is off")
 	}
+	if c.MaxConcurrent < 0 {
+		c.BulkheadWait = 0 // reported
+	}
 	if c.BulkheadWait < 0 {
 		f.Add("BulkheadWait", c.BulkheadWait, "0 or more")
 	} else if c.TotalTimeout > 0 && c.BulkheadWait >= c.TotalTimeout {

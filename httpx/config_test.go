@@ -97,12 +97,12 @@ func TestExplainNamesWhatIsOnThePathAndNothingElse(t *testing.T) {
 		return out
 	}
 	require.Equal(t, []string{
-		"correlation", "bulkhead", "total_timeout", "retry", "retry_budget", "breaker", "attempt_timeout", "body_idle_timeout",
+		"correlation", "bulkhead", "total_timeout", "retry", "retry_budget", "breaker", "attempt_timeout", "bodies", "body_idle_timeout",
 	}, policies(httpx.Config{}))
 	require.Equal(t, []string{
-		"correlation", "kill_switch", "bulkhead", "total_timeout", "retry", "retry_budget", "rate_limit", "breaker", "attempt_timeout", "body_idle_timeout",
+		"correlation", "kill_switch", "bulkhead", "total_timeout", "retry", "retry_budget", "rate_limit", "breaker", "attempt_timeout", "bodies", "body_idle_timeout",
 	}, policies(httpx.Config{KillSwitch: func() bool { return false }, Limiter: &fakeLimiter{}}))
-	require.Equal(t, []string{"correlation"}, policies(httpx.Config{
+	require.Equal(t, []string{"correlation", "bodies"}, policies(httpx.Config{
 		TotalTimeout: -1, AttemptTimeout: -1, BodyIdleTimeout: -1, MaxAttempts: -1, MaxConcurrent: -1, Breaker: breaker.Config{Mode: breaker.Disabled},
 	}))
 }

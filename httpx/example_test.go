@@ -124,6 +124,7 @@ func ExampleTransport_Explain() {
 	// retry_budget
 	// breaker
 	// attempt_timeout
+	// bodies
 	// body_idle_timeout
 }
 

@@ -22,7 +22,7 @@ type Explanation struct {
 
 // Stage is one policy that is really on the path.
 type Stage struct {
-	Policy string `json:"policy"` // "correlation", "kill_switch", "bulkhead", "total_timeout", "retry", "retry_budget", "rate_limit", "breaker", "attempt_timeout", "body_idle_timeout"
+	Policy string `json:"policy"` // "correlation", "kill_switch", "bulkhead", "total_timeout", "retry", "retry_budget", "rate_limit", "breaker", "attempt_timeout", "bodies", "body_idle_timeout"
 	Detail string `json:"detail"`
 }
 
@@ -62,8 +62,11 @@ func (t *Transport) Explain() Explanation {
 	add(c.KillSwitch != nil, "kill_switch", "asked once a call")
 	add(c.MaxConcurrent > 0, "bulkhead", "%d calls at a time, %s", c.MaxConcurrent, waits(c.BulkheadWait))
 	add(c.TotalTimeout > 0, "total_timeout", "%v to the response headers, with all attempts and waits", c.TotalTimeout)
-	add(c.MaxAttempts > 1, "retry", "%d attempts; full jitter up to %v, doubling to %v; Retry-After up to %v; %s",
-		c.MaxAttempts, c.BackoffBase, c.BackoffMax, c.MaxRetryAfter, t.keys())
+	jitter := "at once"
+	if c.BackoffBase > 0 {
+		jitter = fmt.Sprintf("full jitter up to %v, doubling to %v", c.BackoffBase, c.BackoffMax)
+	}
+	add(c.MaxAttempts > 1, "retry", "%d attempts; %s; Retry-After up to %v; %s", c.MaxAttempts, jitter, c.MaxRetryAfter, t.keys())
 	add(c.MaxAttempts > 1 && t.budget != nil, "retry_budget", "%d retries, and %.3g of each first-try success",
 		c.RetryBudget, c.RetryBudgetRefill)
 	for i := range t.gates {
@@ -72,6 +75,8 @@ func (t *Transport) Explain() Explanation {
 	b := t.breakerConfig()
 	add(b.Mode != breaker.Disabled, "breaker", "%s", describe(b, c.BreakerPerHost, c.MaxHosts))
 	add(c.AttemptTimeout > 0, "attempt_timeout", "%v to the response headers", c.AttemptTimeout)
+	add(true, "bodies", "%d bytes of a request without GetBody are kept for a retry; %d of an answer of 400 or above are read at once",
+		max(c.MaxBodyBuffer, 0), c.MaxErrorBody)
 	add(c.BodyIdleTimeout > 0, "body_idle_timeout", "%v for each read of a response body", c.BodyIdleTimeout)
 	return e
 }
@@ -148,6 +153,9 @@ func describe(b breaker.Config, perHost bool, hosts int) string {
 		fmt.Fprintf(&s, "opens at %d failures of the last %d calls", b.Failures, b.Window)
 	}
 	fmt.Fprintf(&s, ", for %v", b.OpenFor)
+	if b.Jitter > 0 {
+		fmt.Fprintf(&s, " (+0 to %.0f %%)", 100*b.Jitter)
+	}
 	if b.MaxOpenFor > b.OpenFor {
 		fmt.Fprintf(&s, " doubling to %v", b.MaxOpenFor)
 	}
