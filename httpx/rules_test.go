@@ -79,7 +79,7 @@ func TestARefusedDialAfterAnAnswerWasNotSent(t *testing.T) {
 	c := client(t, httpx.Config{Base: base, BackoffBase: noWait})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
 	require.NoError(t, err)
-	_, err = c.Do(req) //nolint:bodyclose // there is none
+	_, err = c.Do(req)
 	e, ok := errors.AsType[*errors.Error](err)
 	require.True(t, ok)
 	require.Len(t, e.Attempts, 3)
