@@ -50,6 +50,7 @@ func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {
 			most++
 		}
 		m.shards[i].table = table{limits: len(limits), most: most}
+		m.shards[i].next = i // each starts with its neighbour: together they are round soon
 	}
 	return m
 }
