@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,7 +88,14 @@ func TestClientIP(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, tc.want, got, name)
 	}
-	got, err := ratelimit.ClientIP()(from(t, proxy, client))
+	var chain []string
+	for i := range 40 {
+		chain = append(chain, "10.0.1."+strconv.Itoa(i))
+	}
+	got, err := key(from(t, proxy, strings.Join(chain, ",")))
+	require.NoError(t, err)
+	require.Equal(t, "10.0.1.8", got, "the 32nd from the right")
+	got, err = ratelimit.ClientIP()(from(t, proxy, client))
 	require.NoError(t, err)
 	require.Equal(t, "10.0.0.1", got, "nobody is trusted")
 	_, err = key(from(t, "@", client))

@@ -211,6 +211,12 @@ func TestKeyChurn(t *testing.T) {
 		// When the attack is over, everybody has a full bucket again in the time a bucket takes to fill.
 		time.Sleep(time.Minute)
 		require.True(t, take(m, &exhaust).Allowed)
+		for range upkeepEvery * len(m.shards) {
+			take(m, &exhaust)
+		}
+		for i := range m.shards {
+			require.Nil(t, m.shards[i].debts, "given back")
+		}
 		require.True(t, take(m, &Request{Key: "newcomer", Cost: 10}).Allowed)
 	})
 }
@@ -250,6 +256,30 @@ func TestTheLeastIndebtedIsEvicted(t *testing.T) {
 			slot, found := s.find(a, b)
 			require.True(t, found, "an exhausted bucket had to go for a fresh one")
 			require.Equal(t, int64(time.Minute), s.fullAt(slot)-m.now())
+		}
+	})
+}
+
+// A cell keeps the latest time of all that fall on it, so that nobody's debt is lessened by another's.
+func TestDebtsAreNeverLessened(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		tab := &table{limits: 2, most: 16}
+		owed := map[int64][2]int64{}
+		for range rapid.IntRange(1, 60).Draw(t, "evictions") {
+			a, b := rapid.Int64Range(1, 100).Draw(t, "a"), rapid.Int64().Draw(t, "b")
+			x, y := rapid.Int64Range(1, 100).Draw(t, "x"), rapid.Int64Range(1, 100).Draw(t, "y")
+			slot, _ := tab.insert(a, b, 0)
+			tab.set(slot, []int64{x, y})
+			tab.owe(slot)
+			tab.remove(slot)
+			owed[b] = [2]int64{max(x, owed[b][0]), max(y, owed[b][1])}
+		}
+		for b, want := range owed {
+			var got [2]int64
+			tab.owed(b, got[:])
+			require.GreaterOrEqual(t, got[0], want[0])
+			require.GreaterOrEqual(t, got[1], want[1])
 		}
 	})
 }

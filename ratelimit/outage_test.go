@@ -118,6 +118,9 @@ func TestOutage(t *testing.T) {
 
 		codes, _, _ = served(ratelimit.Config{OnOutage: ratelimit.FailClosed, Mode: ratelimit.Shadow})
 		require.Equal(t, repeat(12, 200), codes, "shadow never acts")
+		d, err := newLimiter(t, "1/hour", ratelimit.Config{Store: broken, OnOutage: ratelimit.FailClosed, Mode: ratelimit.Shadow}).Allow(t.Context(), "k")
+		require.NoError(t, err)
+		require.True(t, d.Allowed())
 	}
 }
 

@@ -197,6 +197,54 @@ func TestLearn(t *testing.T) {
 	})
 }
 
+// An exempt vendor is not limited by us, but what it says itself holds.
+func TestAPauseHoldsAnExemptVendorToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/hour", ratelimit.Config{AllowList: []string{"friend"}}).Outbound("friend")
+		for range 5 {
+			require.Zero(t, acquire(t, o))
+		}
+		o.Pause(10 * time.Second)
+		require.Equal(t, 10*time.Second, barred(t, o, 9*time.Second))
+		require.Equal(t, 10*time.Second, acquire(t, o))
+		o.Refund()
+	})
+}
+
+func TestWhatWasNotAdmittedIsNotCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/second", ratelimit.Config{}).Outbound("github")
+		acquire(t, o)
+		o.Learn(1, time.Hour)
+		for range 5 {
+			require.Equal(t, time.Second, barred(t, o, 0), "our own limit")
+		}
+		require.Equal(t, time.Second, acquire(t, o), "the one that remains")
+		require.Equal(t, time.Hour-time.Second, barred(t, o, 0))
+	})
+}
+
+// After a pause the bucket counts from its end. What is given back within it must not make room there for two.
+func TestARefundWithinAPauseMakesNoRoomAfterIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/second", ratelimit.Config{}).Outbound("twilio")
+		acquire(t, o)
+		o.Pause(10 * time.Second)
+		var wg sync.WaitGroup
+		var waits [2]time.Duration
+		for i := range waits {
+			wg.Go(func() { waits[i], _ = o.Acquire(t.Context(), forever) })
+			synctest.Wait()
+			o.Refund()
+		}
+		wg.Wait()
+		require.Equal(t, [2]time.Duration{10 * time.Second, 11 * time.Second}, waits)
+	})
+}
+
 func TestOutboundInShadowAndDisabledHoldsNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
