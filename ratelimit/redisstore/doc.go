@@ -47,7 +47,7 @@
 //
 // # Cost
 //
-// One round trip, and for each key some 100 bytes of Redis while its buckets are not full. Measured as in ADR 13 of the
+// One round trip, and for each key some 100 bytes of Redis while its buckets are not full. Measured as in ADR 15 of the
 // repository, with 64 callers on two shared cores that the server shares: see there for decisions a second and
 // server CPU. A refusal of the open breaker costs less than a microsecond.
 package redisstore
