@@ -14,7 +14,7 @@
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		http.Handle("/api/", limiter.Handler(ratelimit.RemoteAddr())(api))
+//		http.Handle("/api/", limiter.Handler(ratelimit.RemoteAddr)(api))
 //		log.Fatal(http.ListenAndServe(":8080", nil))
 //	}
 //
