@@ -108,20 +108,41 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 	return b.acquire()
 }
 
-// Refuses reports whether [Breaker.TryAcquire] would refuse a call now. It takes no place and tells no hook: ask it before
-// work that a refusal would waste, and then TryAcquire, which decides. In [Shadow] it is false. It takes a lock only where
-// probes are out.
-func (b *Breaker) Refuses() bool {
-	state := b.current().state()
-	switch {
+// Reject refuses a call where [Breaker.TryAcquire] would, hooks and all, and lets none through: where it is not rejected,
+// ask TryAcquire. It is for a caller that has to wait for something else first, and would wait for a refusal. In [Shadow]
+// it rejects nothing and tells no hook.
+func (b *Breaker) Reject() (retryAfter time.Duration, rejected bool) {
+	switch state := b.current().state(); {
 	case state == Closed, state == DisabledState, b.cfg.Mode == Shadow:
-		return false
-	case state == ForcedOpen, state == Open && time.Duration(b.readyAt.Load()) > b.now():
-		return true
+		return 0, false
+	case state == Open && b.quiet:
+		if wait := time.Duration(b.readyAt.Load()) - b.now(); wait > 0 {
+			return wait, true
+		}
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.untilProbe(b.now()) > 0
+	defer b.unlock()
+	switch state := b.current().state(); state {
+	case ForcedOpen:
+		rejected = true
+	case Open, HalfOpen:
+		retryAfter = b.untilProbe(b.now())
+		rejected = retryAfter > 0
+	case Closed, DisabledState:
+	}
+	if rejected {
+		b.tellRejected(retryAfter)
+	}
+	return retryAfter, rejected
+}
+
+// tellRejected reports a refusal, or in shadow what would have been one. mu is held.
+func (b *Breaker) tellRejected(wait time.Duration) {
+	if b.cfg.Hooks.OnReject != nil {
+		b.queue.push(event{reject: RejectEvent{
+			Name: b.name, State: b.current().state(), RetryAfter: wait, Shadow: b.cfg.Mode == Shadow,
+		}})
+	}
 }
 
 func (b *Breaker) current() epoch { return epoch(b.epoch.Load()) }
@@ -142,11 +163,8 @@ func (b *Breaker) acquire() (p Permit, wait time.Duration, ok bool) {
 	b.mu.Lock()
 	p, wait, ok = b.admit(b.now())
 	if !ok {
-		shadow := b.cfg.Mode == Shadow
-		if b.cfg.Hooks.OnReject != nil {
-			b.queue.push(event{reject: RejectEvent{Name: b.name, State: b.current().state(), RetryAfter: wait, Shadow: shadow}})
-		}
-		if shadow {
+		b.tellRejected(wait)
+		if b.cfg.Mode == Shadow {
 			p, wait, ok = b.permit(0), 0, true
 		}
 	}

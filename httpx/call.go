@@ -192,18 +192,15 @@ func (c *call) guard() *breaker.Breaker {
 func (c *call) breaker(br *breaker.Breaker) bool {
 	permit, after, ok := br.TryAcquire()
 	if !ok {
-		return c.refused(errors.StopBreakerOpen, errors.CircuitOpen, nil, after)
+		return c.broken(after)
 	}
 	c.permit, c.permitHeld = permit, true
 	return true
 }
 
-// handBack returns the permit of an attempt that is not sent.
-func (c *call) handBack() {
-	if c.permitHeld {
-		c.permitHeld = false
-		c.permit.Done(breaker.Ignored)
-	}
+// broken is the refusal of the breaker.
+func (c *call) broken(after time.Duration) bool {
+	return c.refused(errors.StopBreakerOpen, errors.CircuitOpen, nil, after)
 }
 
 // callerGone is the refusal of a context that is done.

@@ -76,7 +76,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// admit asks the limiters, then the breaker, for one attempt. What the breaker would refuse does not wait for a limiter.
+// admit asks the limiters, then the breaker, for one attempt. What the breaker refuses already does not wait for a limiter.
 func (c *call) admit() bool {
 	if c.ctx().Err() != nil {
 		return c.callerGone()
@@ -85,14 +85,13 @@ func (c *call) admit() bool {
 	if len(c.t.gates) == 0 {
 		return c.breaker(br)
 	}
-	if br.Refuses() && !c.breaker(br) {
-		return false
+	if after, rejected := br.Reject(); rejected {
+		return c.broken(after)
 	}
 	if !c.limiter() {
-		c.handBack() // of a breaker that came round between the two questions
 		return false
 	}
-	if !c.permitHeld && !c.breaker(br) {
+	if !c.breaker(br) {
 		c.refund(c.t.gates)
 		return false
 	}

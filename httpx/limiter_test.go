@@ -129,13 +129,22 @@ func halfOpen(t *testing.T, l httpx.Limiter) *httpx.Transport {
 	t.Helper()
 	tr, err := httpx.NewTransport("vendor", httpx.Config{Base: follow(answer(200, "")), Limiter: l})
 	require.NoError(t, err)
-	for range 3 {
-		p, _, _ := tr.Breaker().TryAcquire()
-		p.Done(breaker.Failure)
-	}
-	require.Equal(t, breaker.Open, tr.Breaker().State())
+	openUp(t, tr)
 	time.Sleep(time.Minute)
 	return tr
+}
+
+// The caller left while the limiter waited, and the limiter did not notice.
+func TestACallerThatLeftInTheLimiterIsNotServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l, base := &fakeLimiter{wait: 2 * time.Second}, follow(answer(200, ""))
+		_, _, err := send(t, ctx, client(t, httpx.Config{Base: base, Limiter: l}), "POST", "x")
+		require.Equal(t, errors.StopDeadline, errors.StopOf(err))
+		require.Zero(t, base.count())
+		require.Equal(t, 1, l.refunded)
+	})
 }
 
 func TestTheLimitersWaitIsNotTheAttempts(t *testing.T) {

@@ -141,3 +141,24 @@ func TestTheTimeOfACallWithoutABody(t *testing.T) {
 		require.Equal(t, 3*time.Second, heard.calls[0].Total)
 	})
 }
+
+// A listener, or the machine, took longer over the pause than the call had left.
+func TestAPauseThatIsOversleptIsTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := follow(answer(503, "", "Retry-After", "1"))
+		c := client(t, httpx.Config{Base: base, Hooks: httpx.Hooks{OnEvent: func(e httpx.Event) {
+			if e.Status == httpx.StatusRetrying {
+				time.Sleep(time.Minute)
+			}
+		}}})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test", http.NoBody)
+		require.NoError(t, err)
+		resp, err := c.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		outcome, ok := httpx.OutcomeOf(resp)
+		require.True(t, ok)
+		require.Equal(t, errors.StopDeadline, outcome.Stop)
+		require.Equal(t, 1, base.count(), "no attempt of a nanosecond")
+	})
+}

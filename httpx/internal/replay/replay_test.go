@@ -243,3 +243,37 @@ func TestAStaleReaderUnderwayLosesNothing(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// A read of an earlier attempt is under way when the next one begins, and brings more than is kept: the next one fails
+// rather than leave it out.
+func TestBytesThatAreKeptNowhereAreNotLeftOut(t *testing.T) {
+	asked, give := make(chan struct{}), make(chan string)
+	src := readFunc(func(p []byte) (int, error) {
+		asked <- struct{}{}
+		return copy(p, <-give), nil
+	})
+	var a attempts
+	a.Init(request(t, src), 4)
+	first, err := a.Next()
+	require.NoError(t, err)
+	reading := make(chan int)
+	go func() {
+		n, _ := first.Read(make([]byte, 16))
+		reading <- n
+	}()
+	<-asked
+	require.True(t, a.Replayable(), "nothing is lost yet, and nobody waits to know")
+	second, err := a.Next()
+	require.NoError(t, err)
+	give <- "more than 4"
+	require.Equal(t, 11, <-reading)
+	_, err = second.Read(make([]byte, 16))
+	require.ErrorIs(t, err, replay.ErrNotReplayable)
+	require.False(t, a.Replayable())
+	a.Finish()
+	require.NoError(t, second.Close())
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
