@@ -59,13 +59,13 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 
 // RoundTrip sends req through the pipeline: this is all of it, outermost first.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	var first call // on the stack: a refusal costs its error and nothing else
-	defer first.abandon()
-	first.begin(t, req)
-	if !first.killSwitch() || !first.bulkhead() || !first.admit() {
-		return nil, first.refuse()
+	var e entry // on the stack: a refusal costs its error and nothing else
+	defer e.abandon()
+	e.begin(t, req)
+	if !e.killSwitch() || !e.bulkhead() || !e.admit() {
+		return nil, e.refuse()
 	}
-	c := first.toHeap() // something will be sent
+	c := e.toHeap() // something will be sent
 	defer c.abandon()
 	c.prepare()
 	for {
@@ -77,22 +77,22 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // admit asks the limiters, then the breaker, for one attempt. What the breaker refuses already does not wait for a limiter.
-func (c *call) admit() bool {
-	if c.ctx().Err() != nil {
-		return c.callerGone()
+func (e *entry) admit() bool {
+	if e.ctx().Err() != nil {
+		return e.callerGone()
 	}
-	br := c.guard()
-	if len(c.t.gates) == 0 {
-		return c.breaker(br)
+	br := e.guard()
+	if len(e.t.gates) == 0 {
+		return e.breaker(br)
 	}
 	if after, rejected := br.Reject(); rejected {
-		return c.broken(after)
+		return e.broken(after)
 	}
-	if !c.limiter() {
+	if !e.limiter() {
 		return false
 	}
-	if !c.breaker(br) {
-		c.refund(c.t.gates)
+	if !e.breaker(br) {
+		e.refund(e.t.gates)
 		return false
 	}
 	return true

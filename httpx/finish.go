@@ -11,6 +11,7 @@ import (
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
 	"github.com/prusik-go/prusik/httpx/internal/fault"
+	"github.com/prusik-go/prusik/httpx/internal/replay"
 )
 
 const (
@@ -29,39 +30,56 @@ var (
 )
 
 // refuse ends a call of which nothing was sent.
-func (c *call) refuse() error {
-	if c.heard() || c.reported() {
-		c.identify()
-	} else if c.start == 0 {
-		c.id[0] = c.knownID() // a new one would stand nowhere else: nothing was sent, and nobody heard of it
+func (e *entry) refuse() error {
+	if e.heard() || e.reported() {
+		e.identify()
+	} else if e.start == 0 {
+		e.id[0] = e.knownID() // a new one would stand nowhere else: nothing was sent, and nobody heard of it
 	}
-	e := c.newError(c.last.kind, c.last.err)
-	e.Delivery = errors.NotSent
-	c.close(e)
-	c.done = true
-	return e
+	err := e.newError(e.kind, e.err, nil)
+	err.Delivery = errors.NotSent
+	e.leave()
+	e.closeBody()
+	e.done = true // a hook that panics from here on finds nothing to give back
+	var none result
+	e.announce(&none, errors.NotSent)
+	if e.reported() {
+		e.now = expiry.Now()
+		e.report(&none, err, errors.NotSent, e.now-e.start, 0, nil)
+	}
+	return err
+}
+
+// closeBody closes the body of a request that is not sent.
+func (e *entry) closeBody() {
+	if !replay.None(e.req) {
+		_ = e.req.Body.Close() // there is nobody to tell
+	}
 }
 
 // finish ends a call of which something was sent: with the last answer, whatever its status, or with an error.
 func (c *call) finish() (*http.Response, error) {
 	c.unsent()
 	r := &c.last
+	if c.gone {
+		r.resp = nil // captured: there is nothing on the wire to close
+	}
 	switch {
 	case r.resp == nil:
-		e := c.newError(r.kind, r.err)
+		e := c.newError(c.kind, c.err, c.history())
 		e.Delivery = c.delivery()
 		c.end(e)
 		c.done = true
 		return nil, e
 	case r.captured:
-		if err := c.captured.Err(); err != nil {
-			c.captured.SetErr(c.bodyError(err, c.watch.clock.Cause(), c.delivery()))
+		if err := c.setback.captured.Err(); err != nil {
+			c.setback.captured.SetErr(c.bodyError(err, c.watch.clock.Cause(), c.delivery()))
 		}
 		c.end(nil)
 	case r.resp.Body == http.NoBody, r.resp.StatusCode == http.StatusSwitchingProtocols:
 		c.end(nil)
 	default:
-		c.announce(nil)
+		c.announce(r, c.delivery())
 		c.watch.clock.Body()
 		c.stream.Init(r.resp.Body, c)
 		r.resp.Body = &c.stream
@@ -76,10 +94,12 @@ func (c *call) unsent() {
 		c.token = false
 		c.t.budget.Return()
 	}
-	if c.nextReady && c.next != nil {
-		_ = c.next.Close()
+	if bad := c.setback; bad != nil && bad.ready {
+		if bad.next != nil {
+			_ = bad.next.Close()
+		}
+		bad.ready, bad.next = false, nil
 	}
-	c.nextReady, c.next = false, nil
 	c.body.Finish(c.req)
 }
 
@@ -111,13 +131,10 @@ func (c *call) end(e *errors.Error) {
 // close gives back what the call holds and tells who listens.
 func (c *call) close(e *errors.Error) {
 	c.leave()
-	c.unsent() // a refused call's body was given to nobody
-	c.announce(e)
+	c.announce(&c.last, c.delivery())
 	if c.reported() {
-		if c.start != 0 {
-			c.now = expiry.Now()
-		}
-		c.report(e, c.now-c.start, 0, nil)
+		c.now = expiry.Now()
+		c.report(&c.last, e, c.delivery(), c.now-c.start, 0, nil)
 	}
 }
 
@@ -150,7 +167,7 @@ func (c *call) Ended(n int64, err error) error {
 	}
 	c.leave()
 	if c.reported() {
-		c.report(nil, expiry.Now()-c.start, n, err)
+		c.report(&c.last, nil, c.delivery(), expiry.Now()-c.start, n, err)
 	}
 	return err
 }
@@ -158,7 +175,7 @@ func (c *call) Ended(n int64, err error) error {
 // bodyError is what a reader gets whose body failed. The vendor had answered, so what is known of the request does not
 // change.
 func (c *call) bodyError(err, cause error, d errors.Delivery) error {
-	e := c.newError(errors.VendorBadResponse, fault.Strip(err))
+	e := c.newError(errors.VendorBadResponse, fault.Strip(err), c.history())
 	e.Delivery, e.Stop = d, cmp.Or(c.stop, errors.StopPermanent)
 	switch {
 	case c.ctx().Err() == context.Canceled:
@@ -197,11 +214,24 @@ func (c *call) abandon() {
 	c.leave()
 }
 
+// abandon is that of a call of which nothing was sent.
+func (e *entry) abandon() {
+	if e.done {
+		return
+	}
+	e.done = true
+	if e.permitHeld {
+		e.permit.Done(breaker.Ignored)
+	}
+	e.closeBody()
+	e.leave()
+}
+
 // newError describes the call as it stands.
-func (c *call) newError(kind errors.Kind, cause error) *errors.Error {
+func (e *entry) newError(kind errors.Kind, cause error, history []errors.Attempt) *errors.Error {
 	return &errors.Error{
-		Kind: kind, Op: c.t.operation(c.req), Service: c.t.name, Stop: c.stop, CorrelationID: c.id[0], Attempts: c.history,
-		Retry: errors.Retry{After: c.wait, Attempt: c.n, MaxAttempts: c.t.cfg.MaxAttempts}, Err: cause,
+		Kind: kind, Op: e.t.operation(e.req), Service: e.t.name, Stop: e.stop, CorrelationID: e.id[0], Attempts: history,
+		Retry: errors.Retry{After: e.wait, Attempt: int(e.n), MaxAttempts: e.t.cfg.MaxAttempts}, Err: cause,
 	}
 }
 
@@ -220,88 +250,80 @@ func (t *Transport) operation(r *http.Request) string {
 type op struct{ method, host, text string }
 
 // heard says whether anybody hears of the call's steps.
-func (c *call) heard() bool { return c.observe != nil || c.t.cfg.Hooks.OnEvent != nil }
+func (e *entry) heard() bool { return e.observe != nil || e.t.cfg.Hooks.OnEvent != nil }
 
 // reported says whether anybody hears of the call as a whole.
-func (c *call) reported() bool { return c.t.cfg.Hooks.OnCall != nil || c.t.cfg.Logger != nil }
+func (e *entry) reported() bool { return e.t.cfg.Hooks.OnCall != nil || e.t.cfg.Logger != nil }
 
-func (c *call) emit(e Event) {
-	e.Service, e.CorrelationID, e.MaxAttempts = c.t.name, c.id[0], c.t.cfg.MaxAttempts
-	if h := c.t.cfg.Hooks.OnEvent; h != nil {
-		h(e)
+func (e *entry) emit(ev Event) {
+	ev.Service, ev.CorrelationID, ev.MaxAttempts = e.t.name, e.id[0], e.t.cfg.MaxAttempts
+	if h := e.t.cfg.Hooks.OnEvent; h != nil {
+		h(ev)
 	}
-	if c.observe != nil {
-		c.observe(e)
+	if e.observe != nil {
+		e.observe(ev)
 	}
 }
 
-// announce emits the events that end a call.
-func (c *call) announce(e *errors.Error) {
-	if !c.heard() {
+// announce emits the events that end a call, whose last result is r.
+func (e *entry) announce(r *result, d errors.Delivery) {
+	if !e.heard() {
 		return
 	}
 	ev := Event{
-		Attempt: c.n, NextRetryIn: c.wait, Reason: c.last.verdict.Reason, HTTPStatus: c.last.status(),
-		Delivery: c.outcomeDelivery(e), Stop: c.stop,
+		Attempt: int(e.n), NextRetryIn: e.wait, Reason: r.verdict.Reason, HTTPStatus: r.status(), Delivery: d, Stop: e.stop,
 	}
 	switch {
-	case c.stop == errors.StopBreakerOpen:
+	case e.stop == errors.StopBreakerOpen:
 		ev.Status = StatusCircuitOpen
-		c.emit(ev)
-	case c.stop == errors.StopRateLimited, c.stop != "" && c.last.verdict.Limited:
+		e.emit(ev)
+	case e.stop == errors.StopRateLimited, e.stop != "" && r.verdict.Limited:
 		ev.Status = StatusRateLimited
-		c.emit(ev)
+		e.emit(ev)
 	}
 	ev.Status = StatusFailed
-	if e == nil && c.last.verdict.Delivery == errors.Delivered {
+	if r.resp != nil && r.verdict.Delivery == errors.Delivered {
 		ev.Status, ev.NextRetryIn = StatusSucceeded, 0
 	}
-	c.emit(ev)
+	e.emit(ev)
 }
 
-func (c *call) outcomeDelivery(e *errors.Error) errors.Delivery {
-	if e != nil {
-		return e.Delivery
-	}
-	return c.delivery()
-}
-
-// report tells hook and logger of a call that is over.
-func (c *call) report(e *errors.Error, total time.Duration, n int64, bodyErr error) {
-	if h := c.t.cfg.Hooks.OnCall; h != nil {
+// report tells hook and logger of a call that is over, with r as its last result.
+func (e *entry) report(r *result, err *errors.Error, d errors.Delivery, total time.Duration, n int64, bodyErr error) {
+	if h := e.t.cfg.Hooks.OnCall; h != nil {
 		h(CallEvent{
-			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Status: c.last.status(), Err: e,
-			Delivery: c.outcomeDelivery(e), Stop: c.stop, Reason: c.last.verdict.Reason, Attempts: c.n,
-			MaxAttempts: c.t.cfg.MaxAttempts, ToHeaders: c.now - c.start, Total: total, BodyBytes: n, BodyErr: bodyErr,
+			Service: e.t.name, CorrelationID: e.id[0], Method: method(e.req), Host: host(e.req), Status: r.status(), Err: err,
+			Delivery: d, Stop: e.stop, Reason: r.verdict.Reason, Attempts: int(e.n),
+			MaxAttempts: e.t.cfg.MaxAttempts, ToHeaders: e.now - e.start, Total: total, BodyBytes: n, BodyErr: bodyErr,
 		})
 	}
-	l := c.t.cfg.Logger
+	l := e.t.cfg.Logger
 	if l == nil {
 		return
 	}
 	level := slog.LevelDebug
 	switch {
-	case e != nil && e.Kind != errors.Canceled, bodyErr != nil, c.last.status() >= 500:
+	case err != nil && err.Kind != errors.Canceled, bodyErr != nil, r.status() >= 500:
 		level = slog.LevelWarn
-	case c.n > 1, c.last.verdict.Delivery != errors.Delivered:
+	case e.n > 1, r.verdict.Delivery != errors.Delivered:
 		level = slog.LevelInfo
 	}
-	if !l.Enabled(c.ctx(), level) {
+	if !l.Enabled(e.ctx(), level) {
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 12),
-		slog.String("service", c.t.name), slog.String("method", method(c.req)), slog.String("host", host(c.req)),
-		slog.Int("status", c.last.status()), slog.Int("attempts", c.n),
-		slog.String("delivery", c.outcomeDelivery(e).String()), slog.Duration("duration", total),
-		slog.String("correlation_id", c.id[0]))
-	if c.stop != "" {
-		attrs = append(attrs, slog.String("stop", string(c.stop)))
+		slog.String("service", e.t.name), slog.String("method", method(e.req)), slog.String("host", host(e.req)),
+		slog.Int("status", r.status()), slog.Int("attempts", int(e.n)),
+		slog.String("delivery", d.String()), slog.Duration("duration", total),
+		slog.String("correlation_id", e.id[0]))
+	if e.stop != "" {
+		attrs = append(attrs, slog.String("stop", string(e.stop)))
 	}
-	if e != nil {
-		attrs = append(attrs, slog.Any("error", e))
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err))
 	}
 	if bodyErr != nil {
 		attrs = append(attrs, slog.String("body_error", bodyErr.Error()))
 	}
-	l.LogAttrs(c.ctx(), level, "vendor call", attrs...)
+	l.LogAttrs(e.ctx(), level, "vendor call", attrs...)
 }

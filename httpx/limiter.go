@@ -56,41 +56,41 @@ func (c *Config) gates(name string) ([]gate, error) {
 }
 
 // limiter waits until every limiter that the request is for admits the attempt.
-func (c *call) limiter() bool {
-	gates := c.t.gates
+func (e *entry) limiter() bool {
+	gates := e.t.gates
 	if len(gates) == 0 {
 		return true
 	}
-	c.identify()
+	e.identify()
 	for i := range gates {
-		if !gates[i].holds(c.req) {
+		if !gates[i].holds(e.req) {
 			continue
 		}
-		waited, err := gates[i].Acquire(c.ctx(), c.left())
+		waited, err := gates[i].Acquire(e.ctx(), e.left())
 		if waited != 0 {
-			c.now = expiry.Now() // by our own clock, however the limiter measures
-			if err == nil && c.ctx().Err() != nil {
-				err = c.ctx().Err()
+			e.now = expiry.Now() // by our own clock, however the limiter measures
+			if err == nil && e.ctx().Err() != nil {
+				err = e.ctx().Err()
 				gates[i].Refund()
 			}
 		}
 		if err == nil {
 			continue
 		}
-		c.refund(gates[:i])
-		if c.ctx().Err() != nil {
-			return c.callerGone()
+		e.refund(gates[:i])
+		if e.ctx().Err() != nil {
+			return e.callerGone()
 		}
 		after, _ := errors.RetryAfter(err)
-		return c.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
+		return e.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
 	}
 	return true
 }
 
 // refund returns the places of an attempt that is not sent.
-func (c *call) refund(gates []gate) {
+func (e *entry) refund(gates []gate) {
 	for i := range gates {
-		if gates[i].holds(c.req) {
+		if gates[i].holds(e.req) {
 			gates[i].Refund()
 		}
 	}
@@ -115,7 +115,7 @@ func (c *call) feedLimiter() {
 			g.Learn(remaining, reset)
 		}
 		if c.last.verdict.Limited {
-			g.Pause(c.last.asked)
+			g.Pause(c.wait)
 		}
 	}
 }

@@ -31,8 +31,8 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 		return Outcome{}, false
 	}
 	return Outcome{
-		Service: c.t.name, CorrelationID: c.id[0], Delivery: c.delivery(), Stop: c.stop, Attempts: c.n,
-		MaxAttempts: c.t.cfg.MaxAttempts, History: c.history, RetryAfter: c.wait,
+		Service: c.t.name, CorrelationID: c.id[0], Delivery: c.delivery(), Stop: c.stop, Attempts: int(c.n),
+		MaxAttempts: c.t.cfg.MaxAttempts, History: c.history(), RetryAfter: c.wait,
 	}, true
 }
 
@@ -66,12 +66,12 @@ func ResponseError(resp *http.Response) error {
 	if v.Delivery == errors.Delivered {
 		return nil
 	}
-	e := c.newError(kindOf(v, resp.StatusCode), nil)
+	e := c.newError(kindOf(v, resp.StatusCode), nil, c.history())
 	e.Delivery = c.delivery()
 	p := &c.t.cfg.Profile
 	if decode := p.DecodeError; decode != nil && c.last.captured {
 		ve := decode(Response{
-			Request: c.req, Status: resp.StatusCode, Header: resp.Header, Body: c.captured.Bytes(),
+			Request: c.req, Status: resp.StatusCode, Header: resp.Header, Body: c.setback.captured.Bytes(),
 		})
 		e.VendorCode, e.VendorMessage, e.VendorRequestID = ve.Code, ve.Message, ve.RequestID
 	}

@@ -322,8 +322,13 @@ func TestAPanicOfAHookLeavesNothingTaken(t *testing.T) {
 		cfg httpx.Config
 		src step
 	}{
-		"before an attempt":     {httpx.Config{Hooks: boom(httpx.StatusAttempt)}, answer(200, "x")},
-		"before a retry":        {httpx.Config{Hooks: boom(httpx.StatusRetrying)}, answer(429, "x")},
+		"before an attempt": {httpx.Config{Hooks: boom(httpx.StatusAttempt)}, answer(200, "x")},
+		"before a retry":    {httpx.Config{Hooks: boom(httpx.StatusRetrying)}, answer(429, "x")},
+		"before a second attempt": {httpx.Config{Hooks: httpx.Hooks{OnEvent: func(e httpx.Event) {
+			if e.Status == httpx.StatusAttempt && e.Attempt == 2 {
+				panic("hook")
+			}
+		}}}, answer(429, "x")},
 		"with the answer":       {httpx.Config{Hooks: boom(httpx.StatusSucceeded)}, answer(200, "x")},
 		"with a failure":        {httpx.Config{Hooks: boom(httpx.StatusFailed)}, fail(errReset)},
 		"after an attempt":      {httpx.Config{Hooks: httpx.Hooks{OnAttempt: func(httpx.AttemptEvent) { panic("hook") }}}, answer(200, "x")},

@@ -17,16 +17,13 @@ import (
 	"github.com/prusik-go/prusik/httpx/internal/headers"
 )
 
-// result is what an attempt ended with: a response or an error, and what it means.
+// result is what an attempt ended with: a response, or the error of its call, and what it means.
 type result struct {
-	resp     *http.Response // nil where err is not
+	resp     *http.Response // nil where there was an error
 	captured bool           // resp's body was taken off the wire and is in the call
 	streams  bool           // resp's body is still on the wire, and its end decides the breaker's outcome
 	outcome  breaker.Outcome
-	err      error
-	kind     errors.Kind // of err
 	verdict  Verdict
-	asked    time.Duration // the wait the vendor asked for, zero where it did not
 }
 
 func (r *result) status() int {
@@ -38,7 +35,7 @@ func (r *result) status() int {
 
 // judge makes the last result of what the base returned, whatever that is.
 func (c *call) judge(resp *http.Response, err error) {
-	c.last = result{}
+	c.last, c.wait, c.kind, c.err = result{}, 0, "", nil
 	if err == nil {
 		err = malformed(resp)
 	}
@@ -92,26 +89,26 @@ func (c *call) failed(err error) {
 	err = fault.Strip(err)
 	f := fault.Of(err)
 	r := &c.last
-	r.err, r.kind, r.outcome = err, errors.VendorBadResponse, breaker.Failure
+	c.err, c.kind, r.outcome = err, errors.VendorBadResponse, breaker.Failure
 	v := &r.verdict
 	v.Reason = f.Reason
 	switch {
 	case c.ctx().Err() == context.Canceled:
-		v.Reason, r.kind, r.outcome = "canceled", errors.Canceled, breaker.Ignored
-		r.err = c.cause()
+		v.Reason, c.kind, r.outcome = "canceled", errors.Canceled, breaker.Ignored
+		c.err = c.cause()
 	case c.ctx().Err() != nil:
 		// The caller's own deadline. It counts as a failure: a vendor that hangs must open the breaker also where every
 		// caller's deadline is shorter than the attempt's.
-		v.Reason, r.kind, r.err = "timeout", errors.VendorTimeout, c.cause()
+		v.Reason, c.kind, c.err = "timeout", errors.VendorTimeout, c.cause()
 	case errors.Is(cause, expiry.Attempt()), f.Timeout:
-		v.Reason, r.kind = timeoutReason(f), errors.VendorTimeout
+		v.Reason, c.kind = timeoutReason(f), errors.VendorTimeout
 		if cause != nil {
-			r.err = cause
+			c.err = cause
 		}
 	case errors.Is(err, errNoResponse), errors.Is(err, errMalformed):
 		v.Reason, v.Retry = "malformed", RetryNever
 	case f.Local:
-		r.kind, r.outcome = errors.Invalid, breaker.Ignored
+		c.kind, r.outcome = errors.Invalid, breaker.Ignored
 	}
 	// A dial that fails after a connection was had is net/http's repeat of a request that may have arrived.
 	if f.NotSent && c.watch.conn.Connections() == 0 || c.watch.conn.NeverConnected() {
@@ -142,7 +139,7 @@ func (c *call) answered(resp *http.Response, body []byte) {
 	seen := Response{Request: c.req, Status: resp.StatusCode, Header: resp.Header, Body: body}
 	if resp.StatusCode >= 400 {
 		c.capture(r, resp.ContentLength)
-		seen.Body = c.captured.Bytes()
+		seen.Body = c.setback.captured.Bytes()
 	}
 	r.verdict = p.verdict(seen)
 	v := &r.verdict
@@ -153,7 +150,7 @@ func (c *call) answered(resp *http.Response, body []byte) {
 		c.capture(r, -1) // an answer that means a failure is kept like one
 	}
 	if v.Delivery != errors.Delivered || v.Limited {
-		r.asked = p.asked(resp.Header, *v)
+		c.wait = p.asked(resp.Header, *v)
 	}
 	r.outcome = outcomeOf(seen.Status, *v)
 	r.streams = !r.captured && streams(resp)
@@ -171,12 +168,10 @@ func streams(resp *http.Response) bool {
 
 // capture takes the answer's body off the wire: from then on nothing of the attempt is left there.
 func (c *call) capture(r *result, size int64) {
-	if c.captured == nil {
-		c.captured = &capture.Body{Owner: c}
-	}
+	b := &c.bad().captured
 	c.watch.clock.Bound(c.now)
-	c.captured.Take(r.resp.Body, size, c.t.cfg.MaxErrorBody)
-	r.captured, r.resp.Body = true, c.captured
+	b.Take(r.resp.Body, size, c.t.cfg.MaxErrorBody)
+	r.captured, r.resp.Body = true, b
 	c.now = expiry.Now()
 	c.watch.clock.Rest(c.now)
 }

@@ -72,6 +72,11 @@ func (m *memory) hash(key string) (s *shard, a, b int64) {
 // take decides as [Store] says, and tells the time it did.
 func (m *memory) take(r *Request) (res Result, now int64) {
 	s, a, b := m.hash(r.Key)
+	return m.takeOf(s, a, b, r)
+}
+
+// takeOf is take for a key whose hash is known.
+func (m *memory) takeOf(s *shard, a, b int64, r *Request) (res Result, now int64) {
 	s.mu.Lock()
 	now = m.now() // under the lock: it never runs backwards for a bucket
 	s.forget(now)

@@ -24,6 +24,11 @@ type Outbound struct {
 	key   string
 	named bool // asked for by Limiter.Outbound; under l.mu
 
+	// direct: where an attempt need not wait, that is all there is to it, for nobody is told and the key is on no list.
+	direct bool
+	shard  *shard // of the key, and its hash there, where direct
+	a, b   int64
+
 	// paused is the time, on the clock of now, until which nothing is admitted. Zero: never paused.
 	paused atomic.Int64
 	// window is the time until which left holds. Zero: the vendor never said.
@@ -65,6 +70,9 @@ func (l *Limiter) outbound(key string) *Outbound {
 		l.sweepAt = max(maxHosts, 2*len(l.outbounds)) // each sweep is paid for by as many new hosts
 	}
 	o = &Outbound{l: l, key: strings.Clone(key)}
+	if o.direct = l.cfg.Mode == Enabled && l.cfg.Store == nil && l.cfg.Hooks.OnDecision == nil && !l.exempt(key); o.direct {
+		o.shard, o.a, o.b = l.memory.hash(key)
+	}
 	l.outbounds[o.key] = o
 	return o
 }
@@ -82,6 +90,12 @@ func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time
 	}
 	if ctx.Err() != nil {
 		return 0, l.gone(ctx)
+	}
+	if o.direct && o.paused.Load() == 0 && o.window.Load() == 0 {
+		r := Request{Cost: 1}
+		if res, _ := l.memory.takeOf(o.shard, o.a, o.b, &r); res.Allowed {
+			return 0, nil
+		}
 	}
 	if l.cfg.Mode == Shadow {
 		_, err := l.take(ctx, o.key, 1, until(ctx, most), 0)

@@ -45,8 +45,10 @@ func (f *floor) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.timer = time.AfterFunc(f.timeout, c.cancel)
 	}
 	out := r.WithContext(ctx)
-	out.Header = make(http.Header, len(r.Header)+1)
-	maps.Copy(out.Header, r.Header)
+	out.Header = make(http.Header)
+	if len(r.Header) > 0 {
+		out.Header = maps.Clone(r.Header)
+	}
 	c.id[0] = correlation.NewID()
 	out.Header["X-Correlation-Id"] = c.id[:]
 	start := time.Now()
