@@ -357,7 +357,7 @@ func (c *call) outgoing() *http.Request {
 	case c.n == 1:
 		body, _ = c.body.Next(c.req, c.t.cfg.MaxBodyBuffer) // the first is the caller's own: no error
 		c.watch = &c.first
-	case c.watch.clock.Again(c.now, toHeaders):
+	case c.watch.clock.Again(&c.watch.conn, c.now, toHeaders):
 		c.watch.conn.Reset()
 		if !replay.None(c.req) {
 			c.out = c.out.WithContext(c.out.Context())

@@ -73,11 +73,15 @@ func (c *call) finish() (*http.Response, error) {
 		return nil, e
 	case r.captured:
 		if err := c.setback.captured.Err(); err != nil {
-			c.setback.captured.SetErr(c.bodyError(err, c.watch.clock.Cause(), c.delivery()))
+			c.setback.captured.SetErr(c.bodyError(err, context.Cause(&c.watch.conn), c.delivery()))
 		}
 		c.end(nil)
-	case r.resp.Body == http.NoBody, r.resp.StatusCode == http.StatusSwitchingProtocols:
+	case r.resp.StatusCode == http.StatusSwitchingProtocols:
 		c.end(nil)
+	case r.resp.Body == http.NoBody:
+		c.end(nil)
+		c.stream.InitEnded(c) // so that OutcomeOf finds the call
+		r.resp.Body = &c.stream
 	default:
 		c.announce(r, c.delivery())
 		c.watch.clock.Body()
@@ -152,7 +156,7 @@ func (c *call) Began() {
 // Ended implements stream.Owner: the body of an answer below 400 has ended.
 func (c *call) Ended(n int64, err error) error {
 	if err != nil {
-		err = c.bodyError(err, c.watch.clock.Cause(), errors.Delivered)
+		err = c.bodyError(err, context.Cause(&c.watch.conn), errors.Delivered)
 	}
 	c.watch.clock.End()
 	if c.permitHeld && !c.judged.Swap(true) {

@@ -23,8 +23,8 @@ type Outcome struct {
 	RetryAfter time.Duration
 }
 
-// OutcomeOf says what a client of this package did to get resp. It is false for a response of another client, or one
-// without a body.
+// OutcomeOf says what a client of this package did to get resp. It is false for a response of another client, for an
+// upgraded connection (101), and where somebody has put another body in the place of resp's.
 func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	c := callOf(resp)
 	if c == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -488,5 +489,29 @@ func TestTheVendorsOwnIDOfARequestIsInTheError(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, "RQ1", e.VendorRequestID)
 		})
+	}
+}
+
+func TestAnAnswerWithoutABodyHasItsOutcome(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer srv.Close()
+	for _, method := range []string{http.MethodDelete, http.MethodHead} {
+		over := 0
+		client, err := httpx.NewClient("vendor", httpx.Config{Hooks: httpx.Hooks{OnCall: func(httpx.CallEvent) { over++ }}})
+		require.NoError(t, err)
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL, http.NoBody)
+		require.NoError(t, err)
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		outcome, ok := httpx.OutcomeOf(resp)
+		require.True(t, ok)
+		require.Equal(t, errors.Delivered, outcome.Delivery)
+		require.Equal(t, 1, outcome.Attempts)
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Empty(t, got)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, 1, over, "the call ends once")
+		client.CloseIdleConnections()
 	}
 }

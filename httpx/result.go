@@ -85,7 +85,7 @@ func malformed(resp *http.Response) error {
 
 // failed is the result of an attempt without a response.
 func (c *call) failed(err error) {
-	cause := c.watch.clock.Cause()
+	cause := context.Cause(&c.watch.conn)
 	err = fault.Strip(err)
 	f := fault.Of(err)
 	r := &c.last

@@ -56,7 +56,6 @@ func (s state) with(phase state) state { return s&^phases | phase }
 // is set once: it fires no later than it has to, looks at what the time is meant for by then, and sets itself again. That
 // is cheaper than to stop and set it at every step of a call that takes milliseconds.
 type Expiry struct {
-	ctx      context.Context //nolint:containedctx // it exists to end this context
 	cancel   context.CancelCauseFunc
 	timer    *time.Timer
 	idle     time.Duration
@@ -80,19 +79,18 @@ func At(t time.Time) time.Duration { return t.Sub(epoch) + 1 }
 // called before. Zero means no limit. idleFor is the limit for each read of the body, zero for none. Where there is
 // neither, ctx itself is returned and nothing is allocated.
 func (e *Expiry) Start(ctx context.Context, now, toHeaders, idleFor time.Duration) context.Context {
-	e.ctx = ctx
 	if toHeaders <= 0 && idleFor <= 0 {
 		return ctx
 	}
 	e.idle = idleFor
-	e.ctx, e.cancel = context.WithCancelCause(ctx)
+	ctx, e.cancel = context.WithCancelCause(ctx)
 	if toHeaders > 0 {
 		e.deadline.Store(int64(now + toHeaders))
 	} else {
 		toHeaders = math.MaxInt64 // only [Expiry.Body] sets it
 	}
 	e.timer = time.AfterFunc(toHeaders, e.fire)
-	return e.ctx
+	return ctx
 }
 
 // Rest says that the attempt is over now and never came to [Expiry.Headers].
@@ -102,11 +100,11 @@ func (e *Expiry) Rest(now time.Duration) {
 	}
 }
 
-// Again starts another attempt now in the same context, after [Expiry.Rest]. It reports false where that cannot be: the
+// Again starts another attempt now in ctx, which is what Start returned, after [Expiry.Rest]. It reports false where that cannot be: the
 // context has ended or the attempt had come to its headers. No attempt may end before the one before it would have.
-func (e *Expiry) Again(now, toHeaders time.Duration) bool {
+func (e *Expiry) Again(ctx context.Context, now, toHeaders time.Duration) bool {
 	s := state(e.state.Load())
-	if s.phase() != resting || e.ctx.Err() != nil {
+	if s.phase() != resting || ctx.Err() != nil {
 		return false
 	}
 	until := now + toHeaders
@@ -188,14 +186,6 @@ func (e *Expiry) End() {
 	if e.cancel != nil {
 		e.cancel(nil)
 	}
-}
-
-// Cause is what ended the context, or nil.
-func (e *Expiry) Cause() error {
-	if e.ctx == nil {
-		return nil
-	}
-	return context.Cause(e.ctx)
 }
 
 func (e *Expiry) move(from, to state) bool {

@@ -43,10 +43,10 @@ func TestHeadersInTimeAndNot(t *testing.T) {
 		var late expiry.Expiry
 		ctx = late.Start(t.Context(), expiry.Now(), time.Second, 0)
 		<-ctx.Done()
-		require.ErrorIs(t, late.Cause(), expiry.Attempt())
-		require.ErrorIs(t, late.Cause(), context.DeadlineExceeded)
+		require.ErrorIs(t, context.Cause(ctx), expiry.Attempt())
+		require.ErrorIs(t, context.Cause(ctx), context.DeadlineExceeded)
 		var ne net.Error
-		require.ErrorAs(t, late.Cause(), &ne)
+		require.ErrorAs(t, context.Cause(ctx), &ne)
 		require.True(t, ne.Timeout())
 		require.False(t, late.Headers(expiry.Now()))
 		late.End()
@@ -72,7 +72,7 @@ func TestAStalledReadEndsTheContextAndASlowReaderDoesNot(t *testing.T) {
 				e.Read(true)
 				<-ctx.Done()
 				require.Equal(t, time.Second, time.Since(begin))
-				require.ErrorIs(t, e.Cause(), expiry.Idle())
+				require.ErrorIs(t, context.Cause(ctx), expiry.Idle())
 				e.End()
 			})
 		})
@@ -100,22 +100,22 @@ func TestAnAttemptAfterAnotherHasTheContextAndItsOwnTime(t *testing.T) {
 			time.Sleep(time.Second - 1)
 			e.Rest(expiry.Now())
 			time.Sleep(time.Hour)
-			require.True(t, e.Again(expiry.Now(), time.Second))
+			require.True(t, e.Again(ctx, expiry.Now(), time.Second))
 			require.NoError(t, ctx.Err())
 		}
 		begin := time.Now()
 		<-ctx.Done()
 		require.Equal(t, time.Second, time.Since(begin))
 		e.Rest(expiry.Now())
-		require.False(t, e.Again(expiry.Now(), time.Second), "what has ended does not serve again")
+		require.False(t, e.Again(ctx, expiry.Now(), time.Second), "what has ended does not serve again")
 		e.End()
 
 		var open expiry.Expiry
-		open.Start(t.Context(), expiry.Now(), 0, time.Second)
+		ctx = open.Start(t.Context(), expiry.Now(), 0, time.Second)
 		open.Rest(expiry.Now())
-		require.True(t, open.Again(expiry.Now(), 0))
+		require.True(t, open.Again(ctx, expiry.Now(), 0))
 		require.True(t, open.Headers(expiry.Now()))
-		require.False(t, open.Again(expiry.Now(), 0), "an attempt that came to its headers is not over")
+		require.False(t, open.Again(ctx, expiry.Now(), 0), "an attempt that came to its headers is not over")
 		open.End()
 	})
 }
@@ -126,7 +126,7 @@ func TestTheCallersEndPassesThrough(t *testing.T) {
 	ctx := e.Start(parent, expiry.Now(), time.Hour, time.Hour)
 	cancel(net.ErrClosed)
 	<-ctx.Done()
-	require.ErrorIs(t, e.Cause(), net.ErrClosed)
+	require.ErrorIs(t, context.Cause(ctx), net.ErrClosed)
 	e.End()
 }
 
@@ -137,14 +137,14 @@ func TestHeadersThatComeLateAreLateBeforeTheTimerSaysSo(t *testing.T) {
 	ctx := e.Start(t.Context(), now, time.Hour, 0)
 	require.False(t, e.Headers(now+time.Hour))
 	require.Error(t, ctx.Err())
-	require.ErrorIs(t, e.Cause(), expiry.Attempt())
+	require.ErrorIs(t, context.Cause(ctx), expiry.Attempt())
 	e.End()
 
 	var rested expiry.Expiry
-	rested.Start(t.Context(), now, time.Hour, 0)
+	ctx = rested.Start(t.Context(), now, time.Hour, 0)
 	rested.Rest(now + time.Hour)
-	require.ErrorIs(t, rested.Cause(), expiry.Attempt())
-	require.False(t, rested.Again(now+time.Hour, time.Hour))
+	require.ErrorIs(t, context.Cause(ctx), expiry.Attempt())
+	require.False(t, rested.Again(ctx, now+time.Hour, time.Hour))
 	rested.End()
 }
 
@@ -160,12 +160,12 @@ func TestATimerOfAnEarlierAttemptDoesNotEndTheNext(t *testing.T) {
 					time.Sleep(9 * time.Second)
 					e.Rest(expiry.Now())
 					time.Sleep(pause)
-					require.True(t, e.Again(expiry.Now(), 10*time.Second))
+					require.True(t, e.Again(ctx, expiry.Now(), 10*time.Second))
 				}
 				begin := time.Now()
 				<-ctx.Done()
 				require.Equal(t, 10*time.Second, time.Since(begin))
-				require.ErrorIs(t, e.Cause(), expiry.Attempt())
+				require.ErrorIs(t, context.Cause(ctx), expiry.Attempt())
 				e.End()
 			})
 		})
@@ -181,14 +181,14 @@ func TestTheBodyOfALaterAttemptIsWatched(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				e.Rest(expiry.Now())
 				time.Sleep(time.Hour)
-				require.True(t, e.Again(expiry.Now(), 10*time.Second))
+				require.True(t, e.Again(ctx, expiry.Now(), 10*time.Second))
 				require.True(t, e.Headers(expiry.Now()))
 				e.Body()
 				begin := time.Now()
 				e.Read(true)
 				<-ctx.Done()
 				require.Equal(t, idle, time.Since(begin))
-				require.ErrorIs(t, e.Cause(), expiry.Idle())
+				require.ErrorIs(t, context.Cause(ctx), expiry.Idle())
 				e.End()
 			})
 		})
@@ -203,8 +203,8 @@ func TestAttemptsThatEndAtTheirDeadlineRaceWithTheTimer(t *testing.T) {
 		ctx := e.Start(t.Context(), expiry.Now(), time.Duration(n)*time.Microsecond, 0)
 		for range 300 {
 			e.Rest(expiry.Now())
-			if !e.Again(expiry.Now(), time.Hour) {
-				require.ErrorIs(t, e.Cause(), expiry.Attempt())
+			if !e.Again(ctx, expiry.Now(), time.Hour) {
+				require.ErrorIs(t, context.Cause(ctx), expiry.Attempt())
 				break
 			}
 			served++

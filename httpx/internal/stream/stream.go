@@ -4,6 +4,7 @@ package stream
 
 import (
 	"io"
+	"net/http"
 	"sync/atomic"
 )
 
@@ -30,6 +31,12 @@ type Body struct {
 
 // Init makes b the body over src.
 func (b *Body) Init(src io.ReadCloser, owner Owner) { b.src, b.owner = src, owner }
+
+// InitEnded makes b a body of no bytes, whose end is reported already.
+func (b *Body) InitEnded(owner Owner) {
+	b.src, b.owner = http.NoBody, owner
+	b.ended.Store(true)
+}
 
 // Owner is what Init was given.
 func (b *Body) Owner() Owner { return b.owner }
