@@ -11,6 +11,7 @@ import (
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/wait"
+	"github.com/prusik-go/prusik/internal/check"
 )
 
 // Middleware wraps a handler. It is an alias, so that a slice of them fits chi's Use.
@@ -36,6 +37,9 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 	cfg, faults := cfg.settle(name)
 	cfg.Profile = cfg.Profile.canonical()
 	t := &Transport{name: name, cfg: cfg, backoff: wait.Backoff{Base: cfg.BackoffBase, Max: cfg.BackoffMax}}
+	if !check.Name(name) {
+		name = "client" // it is reported; breaker and limiters need not say it again
+	}
 	var err error
 	if cfg.BreakerPerHost {
 		t.hosts, err = breaker.NewGroup(name, breaker.GroupConfig{Breaker: cfg.Breaker, Max: cfg.MaxHosts})

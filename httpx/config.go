@@ -131,7 +131,7 @@ func (c Config) settle(name string) (Config, error) {
 	c.MaxErrorBody = or(c.MaxErrorBody, defaultErrorBody)
 	check.Range(f, "MaxErrorBody", c.MaxErrorBody, 1, 1<<30)
 
-	c.MaxConcurrent = or(c.MaxConcurrent, c.Profile.MaxConcurrent, defaultConcurrent)
+	c.MaxConcurrent = or(c.MaxConcurrent, max(c.Profile.MaxConcurrent, 0), defaultConcurrent)
 	if c.MaxConcurrent > 0 {
 		check.Range(f, "MaxConcurrent", c.MaxConcurrent, 1, 1_000_000)
 	} else if c.BulkheadWait != 0 {
@@ -154,6 +154,7 @@ func (c Config) settle(name string) (Config, error) {
 		c.MaxHosts = defaultMaxHosts // reported; the group need not say it again
 	}
 	c.settleBreaker(f)
+	c.Profile.check(f)
 	return c, f.Err()
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/httpx/profile"
 )
 
 // Every fault of a Config is reported at once, with field, value and range.
@@ -44,6 +45,23 @@ func TestEveryFaultOfAConfigIsNamed(t *testing.T) {
 		"window of one attempt":  {httpx.Config{Breaker: breaker.Config{FailureRatio: 0.5, Period: 15 * time.Second}}, []string{"Breaker.Period = 15s: want at least two attempts (2 x 10s)"}},
 		"the breaker's own":      {httpx.Config{Breaker: breaker.Config{OpenFor: -1}}, []string{`breaker "vendor": OpenFor = -1ns: want`}},
 		"the breaker's, grouped": {httpx.Config{BreakerPerHost: true, Breaker: breaker.Config{OpenFor: -1}}, []string{"OpenFor = -1ns: want"}},
+		"a profile's headers": {
+			httpx.Config{Profile: httpx.Profile{
+				IdempotencyHeader: "a b", RequestIDHeader: "x:", RetryAfter: []httpx.WaitHeader{{}},
+				Limits: []httpx.LimitHeaders{{Remaining: "X-Left", Reset: "X-\nReset", Unit: 99}},
+			}},
+			[]string{
+				`Profile.IdempotencyHeader = "a b": want the name of a header field`, `Profile.RequestIDHeader = "x:"`,
+				`Profile.RetryAfter[0].Name = ""`, `Profile.Limits[0].Reset = "X-\nReset"`, "Profile.Limits[0].Unit = ",
+			},
+		},
+		"a profile's numbers": {
+			httpx.Config{Profile: httpx.Profile{MaxConcurrent: -1, InspectBody: []int{404}}},
+			[]string{
+				"Profile.MaxConcurrent = -1: want 0 or more", "Profile.InspectBody[0] = 404: want 200 to 399",
+				"Profile.InspectBody = [404]: want none where Classify is nil",
+			},
+		},
 		"several": {
 			httpx.Config{MaxAttempts: 99, RetryBudget: 9_999_999, MaxErrorBody: -1, Breaker: breaker.Config{OpenFor: -1}},
 			[]string{"MaxAttempts = 99", "RetryBudget = 9999999", "MaxErrorBody = -1", "OpenFor"},
@@ -59,8 +77,12 @@ func TestEveryFaultOfAConfigIsNamed(t *testing.T) {
 			require.Len(t, strings.Split(err.Error(), "\n"), len(tc.want), "these faults and no others")
 		})
 	}
-	_, err := httpx.NewClient("two words", httpx.Config{})
-	require.ErrorContains(t, err, `name = "two words"`)
+	for _, perHost := range []bool{false, true} {
+		_, err := httpx.NewClient("two words", httpx.Config{BreakerPerHost: perHost, Profile: profile.Twilio()})
+		require.EqualError(t, err, `httpx "two words": name = "two words": want 1 to 64 of letters, digits, ".", "_" and "-"`)
+	}
+	_, err := httpx.NewClient(strings.Repeat("x", 64), httpx.Config{Profile: profile.Twilio()})
+	require.NoError(t, err, "the name of a limiter is longer, and cut")
 }
 
 func TestDefaultsFitWhatIsSet(t *testing.T) {

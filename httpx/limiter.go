@@ -45,7 +45,7 @@ func (c *Config) gates(name string) ([]gate, error) {
 	var faults []error
 	for i := range c.Profile.Rates {
 		r := &c.Profile.Rates[i]
-		l, err := ratelimit.New(fmt.Sprintf("%s.%s", name, r.Name), ratelimit.Config{Limits: r.Limits, MaxKeys: 1})
+		l, err := ratelimit.New(fmt.Sprintf("%.*s.%s", max(0, 63-len(r.Name)), name, r.Name), ratelimit.Config{Limits: r.Limits, MaxKeys: 1})
 		if err != nil {
 			faults = append(faults, fmt.Errorf("httpx %q: Profile.Rates[%d]: %w", name, i, err))
 			continue

@@ -1,11 +1,13 @@
 package httpx
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/headers"
+	"github.com/prusik-go/prusik/internal/check"
 	"github.com/prusik-go/prusik/ratelimit"
 )
 
@@ -47,6 +49,36 @@ type Profile struct {
 	Classify func(r Response) (Verdict, bool)
 	// DecodeError reads the vendor's error body. It must not keep r.Body.
 	DecodeError func(r Response) VendorError
+}
+
+// check reports what is wrong with the profile. A rate is checked by making its limiter.
+func (p *Profile) check(f *check.Faults) {
+	if p.IdempotencyHeader != "" {
+		f.Header("Profile.IdempotencyHeader", p.IdempotencyHeader)
+	}
+	if p.RequestIDHeader != "" {
+		f.Header("Profile.RequestIDHeader", p.RequestIDHeader)
+	}
+	if p.MaxConcurrent < 0 {
+		f.Add("Profile.MaxConcurrent", p.MaxConcurrent, "0 or more; Config.MaxConcurrent turns it off")
+	}
+	for i, w := range p.RetryAfter {
+		field := fmt.Sprintf("Profile.RetryAfter[%d]", i)
+		f.Header(field+".Name", w.Name)
+		check.Range(f, field+".Unit", w.Unit, UnitRetryAfter, UnitDuration)
+	}
+	for i, l := range p.Limits {
+		field := fmt.Sprintf("Profile.Limits[%d]", i)
+		f.Header(field+".Remaining", l.Remaining)
+		f.Header(field+".Reset", l.Reset)
+		check.Range(f, field+".Unit", l.Unit, UnitRetryAfter, UnitDuration)
+	}
+	for i, status := range p.InspectBody {
+		check.Range(f, fmt.Sprintf("Profile.InspectBody[%d]", i), status, 200, 399)
+	}
+	if len(p.InspectBody) > 0 && p.Classify == nil {
+		f.Add("Profile.InspectBody", p.InspectBody, "none where Classify is nil: nobody would look")
+	}
 }
 
 // Rate is a rate of a vendor's for some of its routes.

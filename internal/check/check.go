@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Faults collects faults. The zero value is not usable; see [New].
@@ -36,11 +37,27 @@ func Range[T cmp.Ordered](f *Faults, field string, value, lo, hi T) {
 // Name records a fault unless name can be a label of metrics, logs and headers: 1 to 64 letters, digits, '.',
 // '_' or '-'.
 func (f *Faults) Name(name string) {
+	if !Name(name) {
+		f.Add("name", fmt.Sprintf("%q", name), `1 to 64 of letters, digits, ".", "_" and "-"`)
+	}
+}
+
+// Name is what [Faults.Name] checks.
+func Name(name string) bool {
 	ok := len(name) >= 1 && len(name) <= 64
 	for _, c := range []byte(name) {
 		ok = ok && (c == '.' || c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z')
 	}
+	return ok
+}
+
+// Header records a fault unless name can be the name of a header field (RFC 9110, section 5.6.2).
+func (f *Faults) Header(field, name string) {
+	ok := name != ""
+	for _, c := range []byte(name) {
+		ok = ok && (strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z')
+	}
 	if !ok {
-		f.Add("name", fmt.Sprintf("%q", name), `1 to 64 of letters, digits, ".", "_" and "-"`)
+		f.Add(field, fmt.Sprintf("%q", name), "the name of a header field")
 	}
 }
