@@ -115,6 +115,9 @@ func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time
 func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool, waited time.Duration, err error) {
 	hold, counted := o.hold()
 	if hold > most {
+		if counted {
+			o.uncount()
+		}
 		return false, 0, o.refusal(hold, "the vendor asked for a pause")
 	}
 	d, err := o.l.take(ctx, o.key, 1, most, hold)
@@ -190,10 +193,13 @@ func (o *Outbound) refusal(after time.Duration, why string) error {
 // once. Within a pause it gives nothing back: after it, time counts.
 func (o *Outbound) Refund() {
 	l := o.l
-	if l.cfg.Mode == Disabled || l.exempt(o.key) {
+	if l.cfg.Mode == Disabled {
 		return
 	}
 	o.uncount()
+	if l.exempt(o.key) {
+		return
+	}
 	if time.Duration(o.paused.Load()) > o.now() {
 		return // the buckets count from its end, see acquire
 	}

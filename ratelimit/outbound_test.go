@@ -226,6 +226,36 @@ func TestWhatWasNotAdmittedIsNotCounted(t *testing.T) {
 	})
 }
 
+// Whoever is refused because of a pause takes nothing of what the vendor has left for the time after it.
+func TestWhatAPauseRefusesIsNotCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "100/second", ratelimit.Config{}).Outbound("github")
+		o.Learn(3, time.Hour)
+		o.Pause(10 * time.Second)
+		for range 5 {
+			require.Equal(t, 10*time.Second, barred(t, o, 0))
+		}
+		time.Sleep(10 * time.Second)
+		for range 3 {
+			require.Zero(t, acquire(t, o))
+		}
+		require.Equal(t, time.Hour-10*time.Second, barred(t, o, 0))
+	})
+}
+
+func TestAnExemptVendorsQuotaIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/hour", ratelimit.Config{AllowList: []string{"friend"}}).Outbound("friend")
+		o.Learn(1, time.Hour)
+		require.Zero(t, acquire(t, o))
+		o.Refund()
+		require.Zero(t, acquire(t, o))
+		require.Equal(t, time.Hour, barred(t, o, 0))
+	})
+}
+
 // After a pause the bucket counts from its end. What is given back within it must not make room there for two.
 func TestARefundWithinAPauseMakesNoRoomAfterIt(t *testing.T) {
 	t.Parallel()
