@@ -31,8 +31,9 @@ type Outbound struct {
 
 	// paused is the time, on the clock of now, until which nothing is admitted. Zero: never paused.
 	paused atomic.Int64
-	// window is the time until which left holds. Zero: the vendor never said.
+	// window is the time until which left holds, and word the number of times the vendor has said so. Zero: never.
 	window atomic.Int64
+	word   atomic.Uint64
 	mu     sync.Mutex
 	left   int64
 }
@@ -110,14 +111,12 @@ func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time
 	}
 }
 
-// acquire is one round of Acquire. The next one follows where a pause began while it waited: what was reserved before the
-// pause would come all at once after it.
+// acquire is one round of Acquire. The next one follows where the vendor has asked for a pause, or has nothing left by its
+// latest word, while it waited: what was reserved before would come all at once after it.
 func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool, waited time.Duration, err error) {
 	hold, counted := o.hold()
 	if hold > most {
-		if counted {
-			o.uncount()
-		}
+		o.uncount(counted)
 		return false, 0, o.refusal(hold, "the vendor asked for a pause")
 	}
 	d, err := o.l.take(ctx, o.key, 1, most, hold)
@@ -125,9 +124,7 @@ func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool,
 		err = o.refusal(d.RetryAfter, "limit "+d.Policy)
 	}
 	if err != nil {
-		if counted {
-			o.uncount()
-		}
+		o.uncount(counted)
 		return false, 0, err
 	}
 	wait := max(d.Wait, hold)
@@ -138,47 +135,59 @@ func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool,
 	done := sleep(ctx, wait)
 	waited = o.now() - start
 	held := time.Duration(o.paused.Load()) - o.now()
+	if done && o.word.Load() != counted.word {
+		held, counted = o.hold()
+	}
 	if done && held <= 0 {
 		return false, waited, nil
 	}
 	// After a pause the buckets count from its end: what they have by then is not given back. An error is of no use to the
 	// caller, and what is lost comes back by itself.
 	_ = d.refund(context.WithoutCancel(ctx), max(0, held))
-	if counted {
-		o.uncount()
-	}
+	o.uncount(counted)
 	if !done {
 		return false, waited, o.l.gone(ctx)
 	}
 	return true, waited, nil
 }
 
-// hold is the time for which the vendor wants nothing, and whether an attempt was counted against what it has left.
-func (o *Outbound) hold() (d time.Duration, counted bool) {
+// count is what an attempt has taken of what the vendor says remains.
+type count struct {
+	word  uint64 // the vendor's latest
+	taken bool
+}
+
+// hold is the time for which the vendor wants nothing. An attempt that need not wait for the vendor's next window is counted.
+func (o *Outbound) hold() (d time.Duration, c count) {
+	c.word = o.word.Load()
 	paused, window := time.Duration(o.paused.Load()), time.Duration(o.window.Load())
 	if paused == 0 && window == 0 {
-		return 0, false
+		return 0, c
 	}
 	now := o.now()
 	d = max(0, paused-now)
 	if window > now {
 		o.mu.Lock()
-		if counted = o.left > 0; counted {
+		c.word = o.word.Load()
+		if c.taken = o.left > 0; c.taken {
 			o.left--
 		} else {
 			d = max(d, window-now)
 		}
 		o.mu.Unlock()
 	}
-	return d, counted
+	return d, c
 }
 
-func (o *Outbound) uncount() {
-	if time.Duration(o.window.Load()) <= o.now() {
+// uncount gives back what was counted, unless the vendor has said since what remains.
+func (o *Outbound) uncount(c count) {
+	if !c.taken {
 		return
 	}
 	o.mu.Lock()
-	o.left++
+	if o.word.Load() == c.word {
+		o.left++
+	}
 	o.mu.Unlock()
 }
 
@@ -196,7 +205,9 @@ func (o *Outbound) Refund() {
 	if l.cfg.Mode == Disabled {
 		return
 	}
-	o.uncount()
+	o.mu.Lock()
+	o.left++
+	o.mu.Unlock()
 	if l.exempt(o.key) {
 		return
 	}
@@ -235,7 +246,7 @@ func (o *Outbound) Pause(d time.Duration) {
 }
 
 // Learn tells what the vendor's headers say: so many requests remain until reset from now. No more than that many are
-// admitted until then; the latest word counts. A negative remaining or a reset that is not positive says nothing.
+// admitted until then, those who wait already included; the latest word counts. A negative remaining or a reset that is not positive says nothing.
 func (o *Outbound) Learn(remaining int64, reset time.Duration) {
 	if remaining < 0 || reset <= 0 || o.l.cfg.Mode == Disabled {
 		return
@@ -243,5 +254,6 @@ func (o *Outbound) Learn(remaining int64, reset time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.left = remaining
+	o.word.Add(1)
 	o.window.Store(int64(o.now() + min(reset, maxSpan)))
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,6 +195,63 @@ func TestLearn(t *testing.T) {
 		for range 50 {
 			require.Zero(t, acquire(t, o), "the window is over")
 		}
+	})
+}
+
+// Those who wait for their turn when the vendor says that little is left are held to that.
+func TestLearnHoldsThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/second", ratelimit.Config{}).Outbound("github")
+		start := time.Now()
+		var mu sync.Mutex
+		var at []time.Duration
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				_, err := o.Acquire(t.Context(), forever)
+				mu.Lock()
+				defer mu.Unlock()
+				if at = append(at, time.Since(start)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(1500 * time.Millisecond) // two are sent
+		o.Learn(3, time.Minute)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		time.Sleep(10 * time.Second)
+		_, err := o.Acquire(ctx, forever)
+		require.Equal(t, errors.VendorRateLimited, errors.KindOf(err), "nothing is left")
+		wg.Wait()
+		require.Len(t, at, 8)
+		slices.Sort(at)
+		require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}, at[:5])
+		for i := 5; i < 8; i++ {
+			require.GreaterOrEqual(t, at[i], 61500*time.Millisecond, "%v", at)
+			require.GreaterOrEqual(t, at[i]-at[i-1], time.Second, "%v", at)
+		}
+		require.LessOrEqual(t, at[7], 70*time.Second)
+	})
+}
+
+// What a canceled wait had taken of the vendor's quota is not added to what the vendor has said since.
+func TestAWaitThatEndsAfterTheVendorsWordAddsNothingToIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/second burst 1; 100/minute", ratelimit.Config{}).Outbound("github")
+		o.Learn(5, time.Hour)
+		acquire(t, o)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = o.Acquire(ctx, forever) })
+		synctest.Wait()
+		o.Learn(0, time.Hour)
+		cancel()
+		wg.Wait()
+		require.Equal(t, time.Hour, barred(t, o, 0))
 	})
 }
 
