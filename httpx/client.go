@@ -92,14 +92,8 @@ func (e *entry) admit() bool {
 	if after, rejected := br.Reject(); rejected {
 		return e.broken(after)
 	}
-	if !e.limiter() {
-		return false
-	}
-	if !e.breaker(br) {
-		e.refund(e.t.gates)
-		return false
-	}
-	return true
+	e.identify()
+	return e.through(e.t.gates, br)
 }
 
 // Transport is the pipeline of one vendor. It is an [http.RoundTripper], safe for concurrent use, and is made by

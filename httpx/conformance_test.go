@@ -67,6 +67,6 @@ func TestEveryConfigurationConforms(t *testing.T) {
 type admitAll struct{}
 
 func (admitAll) Acquire(context.Context, time.Duration) (time.Duration, error) { return 0, nil }
-func (admitAll) Refund()                                                       {}
+func (admitAll) Refund(time.Duration)                                          {}
 func (admitAll) Pause(time.Duration)                                           {}
 func (admitAll) Learn(int64, time.Duration)                                    {}

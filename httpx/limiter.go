@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
 	"github.com/prusik-go/prusik/ratelimit"
@@ -17,8 +18,9 @@ type Limiter interface {
 	// Acquire waits until one more attempt may be sent, and says how long it has waited. It returns at once, with an
 	// error, where ctx is done or the wait would be longer than most. Nothing is consumed then.
 	Acquire(ctx context.Context, most time.Duration) (waited time.Duration, err error)
-	// Refund gives back what Acquire took for an attempt that was not sent.
-	Refund()
+	// Refund gives back what Acquire took for an attempt that was not sent. It is called ago after Acquire returned:
+	// a limiter that was asked later may have kept the attempt waiting.
+	Refund(ago time.Duration)
 	// Pause tells that the vendor refused an attempt for its rate: no attempt is to be admitted for d. Zero
 	// means the vendor did not say for how long.
 	Pause(d time.Duration)
@@ -55,44 +57,43 @@ func (c *Config) gates(name string) ([]gate, error) {
 	return all, errors.Join(faults...)
 }
 
-// limiter waits until every limiter that the request is for admits the attempt.
-func (e *entry) limiter() bool {
-	gates := e.t.gates
-	if len(gates) == 0 {
+// through asks the limiters that the request is for, one after the other, and then the breaker. What refuses gives back
+// what those before it gave.
+func (e *entry) through(gates []gate, br *breaker.Breaker) bool {
+	switch {
+	case len(gates) == 0:
+		return e.breaker(br)
+	case !gates[0].holds(e.req):
+		return e.through(gates[1:], br)
+	case !e.acquire(&gates[0]):
+		return false
+	}
+	at := e.now
+	if e.through(gates[1:], br) {
 		return true
 	}
-	e.identify()
-	for i := range gates {
-		if !gates[i].holds(e.req) {
-			continue
-		}
-		waited, err := gates[i].Acquire(e.ctx(), e.left())
-		if waited != 0 {
-			e.now = expiry.Now() // by our own clock, however the limiter measures
-			if err == nil && e.ctx().Err() != nil {
-				err = e.ctx().Err()
-				gates[i].Refund()
-			}
-		}
-		if err == nil {
-			continue
-		}
-		e.refund(gates[:i])
-		if e.ctx().Err() != nil {
-			return e.callerGone()
-		}
-		after, _ := errors.RetryAfter(err)
-		return e.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
-	}
-	return true
+	gates[0].Refund(e.now - at)
+	return false
 }
 
-// refund returns the places of an attempt that is not sent.
-func (e *entry) refund(gates []gate) {
-	for i := range gates {
-		if gates[i].holds(e.req) {
-			gates[i].Refund()
+// acquire waits until a limiter admits the attempt.
+func (e *entry) acquire(g *gate) bool {
+	waited, err := g.Acquire(e.ctx(), e.left())
+	if waited != 0 {
+		e.now = expiry.Now() // by our own clock, however the limiter measures
+		if err == nil && e.ctx().Err() != nil {
+			err = e.ctx().Err()
+			g.Refund(0)
 		}
+	}
+	switch {
+	case err == nil:
+		return true
+	case e.ctx().Err() != nil:
+		return e.callerGone()
+	default:
+		after, _ := errors.RetryAfter(err)
+		return e.refused(errors.StopRateLimited, errors.VendorRateLimited, err, after)
 	}
 }
 

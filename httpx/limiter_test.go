@@ -18,13 +18,14 @@ import (
 )
 
 type fakeLimiter struct {
-	err                error
-	acquired, refunded int
-	paused             []time.Duration
-	learned            []string
-	most               time.Duration
-	on                 func() error
-	wait               time.Duration
+	err      error
+	acquired int
+	refunded []time.Duration
+	paused   []time.Duration
+	learned  []string
+	most     time.Duration
+	on       func() error
+	wait     time.Duration
 }
 
 func (l *fakeLimiter) Acquire(_ context.Context, most time.Duration) (time.Duration, error) {
@@ -36,8 +37,8 @@ func (l *fakeLimiter) Acquire(_ context.Context, most time.Duration) (time.Durat
 	}
 	return l.wait, l.err
 }
-func (l *fakeLimiter) Refund()               { l.refunded++ }
-func (l *fakeLimiter) Pause(d time.Duration) { l.paused = append(l.paused, d) }
+func (l *fakeLimiter) Refund(ago time.Duration) { l.refunded = append(l.refunded, ago) }
+func (l *fakeLimiter) Pause(d time.Duration)    { l.paused = append(l.paused, d) }
 func (l *fakeLimiter) Learn(n int64, d time.Duration) {
 	l.learned = append(l.learned, fmt.Sprint(n, " ", d))
 }
@@ -54,7 +55,7 @@ func TestTheLimiterIsAskedAndTold(t *testing.T) {
 		require.Equal(t, 2, l.acquired)
 		require.Equal(t, []time.Duration{2 * time.Second}, l.paused)
 		require.Equal(t, []string{"0 5s", "7 9s"}, l.learned)
-		require.Zero(t, l.refunded)
+		require.Empty(t, l.refunded)
 		require.InDelta(t, 35-2.1, l.most.Seconds(), 0.11, "what the first attempt and its wait of 2 s and a tenth have left")
 	})
 }
@@ -98,7 +99,7 @@ func TestWhatAHalfOpenBreakerRefuses(t *testing.T) {
 		_, _, err := send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
 		require.ErrorIs(t, err, errors.CircuitOpen)
 		require.Equal(t, 1, l.acquired)
-		require.Equal(t, 1, l.refunded, "what was waited for in vain is given back")
+		require.Len(t, l.refunded, 1, "what was waited for in vain is given back")
 
 		_, _, err = send(t, t.Context(), &http.Client{Transport: tr}, "GET", "")
 		require.ErrorIs(t, err, errors.CircuitOpen)
@@ -143,7 +144,7 @@ func TestACallerThatLeftInTheLimiterIsNotServed(t *testing.T) {
 		_, _, err := send(t, ctx, client(t, httpx.Config{Base: base, Limiter: l}), "POST", "x")
 		require.Equal(t, errors.StopDeadline, errors.StopOf(err))
 		require.Zero(t, base.count())
-		require.Equal(t, 1, l.refunded)
+		require.Len(t, l.refunded, 1)
 	})
 }
 
@@ -218,6 +219,36 @@ func TestOneRefusalPausesEveryCallerOfTheVendor(t *testing.T) {
 	})
 }
 
+// What one limiter gave goes back as old as it is, where another kept the attempt waiting in vain.
+func TestALimiterHearsHowLateItsRefundIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &fakeLimiter{}, &fakeLimiter{}
+		cfg := httpx.Config{Base: follow(answer(200, "")), Limiter: first, Profile: httpx.Profile{Rates: []httpx.Rate{{
+			Name: "all", Limits: ratelimit.Limits{{Count: 1, Period: 10 * time.Second}},
+		}}}}
+		c := client(t, cfg)
+		_, _, err := send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(4*time.Second, cancel)
+		_, _, err = send(t, ctx, c, "GET", "")
+		require.Equal(t, errors.StopCanceled, errors.StopOf(err))
+		require.Equal(t, []time.Duration{4 * time.Second}, first.refunded)
+
+		// The probe's place goes while the second limiter waits.
+		cfg.Limiter = second
+		tr, err := httpx.NewTransport("vendor", cfg)
+		require.NoError(t, err)
+		c = &http.Client{Transport: tr}
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+		time.AfterFunc(time.Second, tr.Breaker().ForceOpen)
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.ErrorIs(t, err, errors.CircuitOpen)
+		require.Equal(t, []time.Duration{10 * time.Second}, second.refunded)
+	})
+}
+
 func TestTheRatesOfTheProfileAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := &fakeLimiter{}
@@ -247,7 +278,7 @@ func TestTheRatesOfTheProfileAreKept(t *testing.T) {
 		_, _, err = send(t, short, c, "POST", "")
 		require.Equal(t, errors.StopRateLimited, errors.StopOf(err))
 		require.Equal(t, errors.NotSent, errors.DeliveryOf(err))
-		require.Equal(t, 1, own.refunded, "one of two limiters refused: what the other gave goes back")
+		require.Equal(t, []time.Duration{0}, own.refunded, "one of two limiters refused: what the other gave goes back")
 	})
 	_, err := httpx.NewTransport("vendor", httpx.Config{Profile: httpx.Profile{Rates: []httpx.Rate{{Name: "posts"}}}})
 	require.ErrorContains(t, err, `httpx "vendor": Profile.Rates[0]: ratelimit "vendor.posts": Limits = 0`)

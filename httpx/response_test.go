@@ -368,7 +368,7 @@ func TestAPanicOfAHookLeavesNothingTaken(t *testing.T) {
 type panickyLimiter struct{}
 
 func (panickyLimiter) Acquire(context.Context, time.Duration) (time.Duration, error) { panic("hook") }
-func (panickyLimiter) Refund()                                                       {}
+func (panickyLimiter) Refund(time.Duration)                                          {}
 func (panickyLimiter) Pause(time.Duration)                                           {}
 func (panickyLimiter) Learn(int64, time.Duration)                                    {}
 

@@ -32,10 +32,11 @@ type Outbound struct {
 	// paused is the time, on the clock of now, until which nothing is admitted. Zero: never paused.
 	paused atomic.Int64
 	// window is the time until which left holds, and word the number of times the vendor has said so. Zero: never.
-	window atomic.Int64
-	word   atomic.Uint64
-	mu     sync.Mutex
-	left   int64
+	window  atomic.Int64
+	word    atomic.Uint64
+	mu      sync.Mutex
+	left    int64
+	learned time.Duration // when that was
 }
 
 // Outbound returns the one Outbound of key, which is the vendor's name, account or host: who asks for the same key
@@ -198,15 +199,19 @@ func (o *Outbound) refusal(after time.Duration, why string) error {
 	}
 }
 
-// Refund gives back what Acquire took just now for an attempt that was not sent. Call it at most once an Acquire, and at
-// once. Within a pause it gives nothing back: after it, time counts.
-func (o *Outbound) Refund() {
+// Refund gives back what Acquire took for an attempt that was not sent, ago after Acquire returned: what has come back by
+// itself since then is not given a second time, and neither is a place in a quota of which the vendor has spoken since.
+// Call it at most once an Acquire. Within a pause it gives nothing back: after it, time counts.
+func (o *Outbound) Refund(ago time.Duration) {
 	l := o.l
 	if l.cfg.Mode == Disabled {
 		return
 	}
+	ago = max(0, ago)
 	o.mu.Lock()
-	o.left++
+	if o.learned <= o.now()-ago {
+		o.left++
+	}
 	o.mu.Unlock()
 	if l.exempt(o.key) {
 		return
@@ -214,8 +219,8 @@ func (o *Outbound) Refund() {
 	if time.Duration(o.paused.Load()) > o.now() {
 		return // the buckets count from its end, see acquire
 	}
-	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, key: o.key, at: l.now()}
-	copy(d.debts[:], l.intervals[:])   // owed at the least: it was taken just now
+	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, key: o.key, at: l.now() - int64(ago)}
+	copy(d.debts[:], l.intervals[:])   // owed at the least: it was taken then
 	_ = d.Refund(context.Background()) // it comes back by itself
 }
 
@@ -253,7 +258,7 @@ func (o *Outbound) Learn(remaining int64, reset time.Duration) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.left = remaining
+	o.left, o.learned = remaining, o.now()
 	o.word.Add(1)
 	o.window.Store(int64(o.now() + min(reset, maxSpan)))
 }

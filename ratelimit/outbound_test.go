@@ -26,7 +26,7 @@ const forever = time.Duration(math.MaxInt64)
 // limiter is httpx.Limiter, which this package does not import.
 type limiter interface {
 	Acquire(ctx context.Context, most time.Duration) (waited time.Duration, err error)
-	Refund()
+	Refund(ago time.Duration)
 	Pause(d time.Duration)
 	Learn(remaining int64, reset time.Duration)
 }
@@ -67,7 +67,7 @@ func TestAcquireWaitsForItsTurn(t *testing.T) {
 		require.Equal(t, time.Second, barred(t, o, 0))
 		require.Equal(t, time.Second, barred(t, o, -time.Hour))
 		require.Equal(t, time.Second, acquire(t, o), "what was refused took nothing")
-		o.Refund()
+		o.Refund(0)
 		require.Zero(t, acquire(t, o))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
@@ -183,7 +183,7 @@ func TestLearn(t *testing.T) {
 			require.Zero(t, acquire(t, o))
 		}
 		require.Equal(t, time.Minute, barred(t, o, 0))
-		o.Refund()
+		o.Refund(0)
 		require.Zero(t, acquire(t, o))
 		o.Learn(-1, time.Minute)
 		o.Learn(50, 0)
@@ -255,6 +255,36 @@ func TestAWaitThatEndsAfterTheVendorsWordAddsNothingToIt(t *testing.T) {
 	})
 }
 
+// An attempt that is given up after a while gives back what time has not given back already, and no more.
+func TestALateRefundGivesLess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/second", ratelimit.Config{}).Outbound("twilio")
+		acquire(t, o)
+		time.Sleep(20 * time.Second)
+		acquire(t, o)
+		o.Refund(20 * time.Second) // of the first
+		require.Equal(t, time.Second, barred(t, o, 0))
+		time.Sleep(300 * time.Millisecond)
+		o.Refund(300 * time.Millisecond) // of the second
+		require.Zero(t, acquire(t, o))
+		o.Refund(-time.Hour)
+		require.Zero(t, acquire(t, o), "there is no time before")
+	})
+}
+
+func TestARefundAddsNothingToALaterWordOfTheVendor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "100/second", ratelimit.Config{}).Outbound("github")
+		acquire(t, o)
+		time.Sleep(time.Second)
+		o.Learn(0, time.Hour) // in the answer to another attempt
+		o.Refund(time.Second)
+		require.Equal(t, time.Hour, barred(t, o, 0))
+	})
+}
+
 // An exempt vendor is not limited by us, but what it says itself holds.
 func TestAPauseHoldsAnExemptVendorToo(t *testing.T) {
 	t.Parallel()
@@ -266,7 +296,7 @@ func TestAPauseHoldsAnExemptVendorToo(t *testing.T) {
 		o.Pause(10 * time.Second)
 		require.Equal(t, 10*time.Second, barred(t, o, 9*time.Second))
 		require.Equal(t, 10*time.Second, acquire(t, o))
-		o.Refund()
+		o.Refund(0)
 	})
 }
 
@@ -308,7 +338,7 @@ func TestAnExemptVendorsQuotaIsGivenBack(t *testing.T) {
 		o := newLimiter(t, "1/hour", ratelimit.Config{AllowList: []string{"friend"}}).Outbound("friend")
 		o.Learn(1, time.Hour)
 		require.Zero(t, acquire(t, o))
-		o.Refund()
+		o.Refund(0)
 		require.Zero(t, acquire(t, o))
 		require.Equal(t, time.Hour, barred(t, o, 0))
 	})
@@ -326,7 +356,7 @@ func TestARefundWithinAPauseMakesNoRoomAfterIt(t *testing.T) {
 		for i := range waits {
 			wg.Go(func() { waits[i], _ = o.Acquire(t.Context(), forever) })
 			synctest.Wait()
-			o.Refund()
+			o.Refund(0)
 		}
 		wg.Wait()
 		require.Equal(t, [2]time.Duration{10 * time.Second, 11 * time.Second}, waits)
@@ -352,7 +382,7 @@ func TestOutboundInShadowAndDisabledHoldsNobody(t *testing.T) {
 				require.NoError(t, err)
 				require.Zero(t, waited)
 			}
-			o.Refund()
+			o.Refund(0)
 			require.Equal(t, mode == ratelimit.Shadow, wouldHave > 0)
 		}
 	})

@@ -208,7 +208,7 @@ func (l *turnstile) Acquire(ctx context.Context, _ time.Duration) (time.Duration
 }
 
 // Refund implements [httpx.Limiter].
-func (l *turnstile) Refund() { l.refunded.Add(1) }
+func (l *turnstile) Refund(time.Duration) { l.refunded.Add(1) }
 
 // Pause implements [httpx.Limiter].
 func (l *turnstile) Pause(time.Duration) { l.paused.Add(1) }
