@@ -97,36 +97,50 @@ func (d *Decision) public() *errors.Error {
 }
 
 // Refund gives back what the request took, for a request that was not made. Call it at most once, and soon: what has come
-// back by itself, because time has passed, is not given a second time. Where nothing was taken it does nothing. An error
-// is one of the [Store].
-func (d *Decision) Refund(ctx context.Context) error { return d.refund(ctx, 0) }
+// back by itself, because time has passed, is not given a second time. Neither is what those who wait by now have reserved
+// behind it: they keep their turns, and whoever comes next would share the last one. Where nothing was taken it does nothing.
+// An error is one of the [Store].
+func (d *Decision) Refund(ctx context.Context) error { return d.refund(ctx, 0, d.Wait > 0) }
 
-// refund is Refund as if that much later.
+// refund is Refund as if that much later. Somebody waits, perhaps, where queued: a Store is asked.
 //
 // The buckets would be full again, had nobody taken anything since, at the time of the decision and debts later. As long as
 // that is ahead they have not been full in between, so all that was taken is still owed; once it is past nothing can be
 // said, and nothing is given back.
-func (d *Decision) refund(ctx context.Context, later time.Duration) error {
+func (d *Decision) refund(ctx context.Context, later time.Duration, queued bool) error {
 	if d.Verdict != Allowed || d.Cost == 0 {
 		return nil
 	}
 	l := d.limiter
-	passed := time.Duration(l.now()-d.at) + later
-	var back [MaxLimits]time.Duration
+	passed := time.Duration(l.now() - d.at)
+	// Of what a bucket owes, all beyond own is of those who wait behind.
+	var back, own [MaxLimits]time.Duration
 	some := false
 	for i := range l.cfg.Limits {
-		back[i] = max(0, min(d.debts[i]-passed, time.Duration(d.Cost)*l.interval(i, d.Outage)))
+		interval := l.interval(i, d.Outage)
+		back[i] = max(0, min(d.debts[i]-passed-later, time.Duration(d.Cost)*interval))
+		own[i] = max(d.debts[i]-passed, later+l.span(i, d.Outage))
 		some = some || back[i] > 0
 	}
 	switch {
 	case !some:
 		return nil
-	case l.cfg.Store != nil && d.Outage == 0:
-		return l.cfg.Store.Refund(ctx, Request{Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost}, back)
-	default:
-		l.memory.refund(d.key, &back)
+	case l.cfg.Store == nil || d.Outage != 0:
+		l.memory.refund(d.key, &back, &own)
 		return nil
 	}
+	r := Request{Limiter: l.name, Key: d.key, Limits: l.cfg.Limits}
+	if queued {
+		res, err := l.cfg.Store.Take(ctx, r) // a cost of zero takes nothing
+		if err != nil {
+			return err
+		}
+		for i := range l.cfg.Limits {
+			back[i] = max(0, back[i]-max(0, res.Debts[i]-own[i]))
+		}
+	}
+	r.Cost = d.Cost
+	return l.cfg.Store.Refund(ctx, r, back)
 }
 
 // Status is what one limit has left for a key.

@@ -137,14 +137,17 @@ func (m *memory) decide(t *table, a, b, now int64, r *Request, res *Result) {
 	}
 }
 
-func (m *memory) refund(key string, back *[MaxLimits]time.Duration) {
+// refund gives back, but nothing of what a bucket owes beyond own from now on.
+func (m *memory) refund(key string, back, own *[MaxLimits]time.Duration) {
 	s, a, b := m.hash(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, found := s.find(a, b); found {
+		now := m.now()
 		times := s.times(slot)
 		for i := range times {
-			times[i] -= int64(back[i])
+			behind := max(0, times[i]-now-int64(own[i]))
+			times[i] -= max(0, int64(back[i])-behind)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package ratelimit_test
 
 import (
+	"context"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,8 +149,9 @@ func TestModel(t *testing.T) {
 					if len(taken) == 0 {
 						return
 					}
-					last := taken[len(taken)-1]
-					taken = taken[:len(taken)-1]
+					i := rapid.IntRange(0, len(taken)-1).Draw(rt, "which")
+					last := taken[i]
+					taken = slices.Delete(taken, i, i+1)
 					require.NoError(rt, last.d.Refund(t.Context()))
 					now := time.Now()
 					for i, b := range ref.of(last.key, limits, now) {
@@ -157,6 +161,84 @@ func TestModel(t *testing.T) {
 					}
 				},
 			})
+		})
+	})
+}
+
+// Callers wait, and some of them leave while they do. Whoever stays keeps his turn, so nobody else may get it: what is admitted
+// never exceeds the limit, and what a caller at the end of the queue gives back is not lost.
+func TestWaitsThatAreCanceledModel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		check(t, func(rt *rapid.T) {
+			limit := ratelimit.Limit{Name: "l", Count: 1, Period: time.Second, Burst: rapid.Int64Range(1, 3).Draw(rt, "burst")}
+			cfg := ratelimit.Config{Limits: ratelimit.Limits{limit, {Name: "many", Count: 1000, Period: time.Second}}, MaxWait: -1}
+			if rapid.Bool().Draw(rt, "store") {
+				cfg.Store, cfg.OnOutage = ratelimit.NewMemoryStore(), ratelimit.FailClosed
+			}
+			l, err := ratelimit.New("m", cfg)
+			require.NoError(rt, err)
+			wait := func(ctx context.Context) error {
+				_, err := l.Wait(ctx, "v")
+				return err
+			}
+			if o := l.Outbound("v"); rapid.Bool().Draw(rt, "outbound") {
+				wait = func(ctx context.Context) error {
+					_, err := o.Acquire(ctx, forever)
+					return err
+				}
+			}
+			var mu sync.Mutex
+			var sent []time.Time
+			var waiting []context.CancelFunc
+			var wg sync.WaitGroup
+			add := func() {
+				ctx, cancel := context.WithCancel(context.Background())
+				waiting = append(waiting, cancel)
+				wg.Go(func() {
+					if wait(ctx) == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						sent = append(sent, time.Now())
+					}
+				})
+				synctest.Wait()
+			}
+			rt.Repeat(map[string]func(*rapid.T){
+				"wait": func(*rapid.T) { add() },
+				"leave": func(rt *rapid.T) {
+					if len(waiting) == 0 {
+						return
+					}
+					i := rapid.IntRange(0, len(waiting)-1).Draw(rt, "who")
+					waiting[i]()
+					waiting = slices.Delete(waiting, i, i+1)
+					synctest.Wait()
+				},
+				"the last leaves": func(*rapid.T) {
+					d, err := l.AllowN(context.Background(), "v", 0)
+					require.NoError(rt, err)
+					before := statuses(d)[0].Full
+					add()
+					waiting[len(waiting)-1]()
+					waiting = waiting[:len(waiting)-1]
+					synctest.Wait()
+					if d, err = l.AllowN(context.Background(), "v", 0); before >= limit.Span() {
+						require.NoError(rt, err)
+						require.Equal(rt, before, statuses(d)[0].Full, "all of it is back")
+					}
+				},
+				"sleep": func(rt *rapid.T) {
+					time.Sleep(rapid.SampledFrom([]time.Duration{1, 300 * time.Millisecond, time.Second, 5 * time.Second}).Draw(rt, "pause"))
+				},
+			})
+			wg.Wait()
+			for i := int(limit.Burst); i < len(sent); i++ {
+				require.GreaterOrEqual(rt, sent[i].Sub(sent[i-int(limit.Burst)]), time.Second, "%d at once", limit.Burst+1)
+			}
+			for _, leave := range waiting {
+				leave()
+			}
 		})
 	})
 }

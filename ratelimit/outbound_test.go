@@ -237,6 +237,32 @@ func TestLearnHoldsThoseWhoWait(t *testing.T) {
 	})
 }
 
+// A caller who leaves before the vendor's next window begins has kept nobody's place in it.
+func TestACallerWhoLeavesBeforeTheNextWindowTakesNothingOfIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newLimiter(t, "1/second burst 3", ratelimit.Config{}).Outbound("github")
+		o.Learn(0, 10*time.Second)
+		var wg sync.WaitGroup
+		wait := func(ctx context.Context) {
+			wg.Go(func() {
+				if waited, err := o.Acquire(ctx, forever); err == nil && waited != 10*time.Second {
+					t.Error(waited)
+				}
+			})
+			synctest.Wait()
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		wait(ctx)
+		wait(t.Context())
+		wait(t.Context())
+		leave()
+		synctest.Wait()
+		wait(t.Context())
+		wg.Wait()
+	})
+}
+
 // What a canceled wait had taken of the vendor's quota is not added to what the vendor has said since.
 func TestAWaitThatEndsAfterTheVendorsWordAddsNothingToIt(t *testing.T) {
 	t.Parallel()

@@ -75,6 +75,14 @@ func (l *Limiter) interval(i int, o Outage) time.Duration {
 	return l.intervals[i]
 }
 
+// span is the time in which an empty bucket of a limit fills, or of this process's share of it.
+func (l *Limiter) span(i int, o Outage) time.Duration {
+	if o == LocalShare {
+		return time.Duration(l.memory.spans[i])
+	}
+	return time.Duration(l.cfg.Limits[i].Burst) * l.intervals[i]
+}
+
 // Name is the limiter's name.
 func (l *Limiter) Name() string { return l.name }
 
@@ -103,8 +111,8 @@ func (l *Limiter) Wait(ctx context.Context, key string) (Decision, error) {
 
 // WaitN takes cost units, waits until the request may be made, and returns. Callers are served in the order they came. It
 // returns at once, with the error of [Decision.Err] and nothing taken, where the wait would be longer than ctx's deadline
-// or [Config.MaxWait] lets, or cost is more than a burst. Where ctx is done while it waits, the units are given back and the
-// error is of kind canceled, or unavailable for a deadline. In [Shadow] it does not wait.
+// or [Config.MaxWait] lets, or cost is more than a burst. Where ctx is done while it waits, the units are given back, as
+// [Decision.Refund] does, and the error is of kind canceled, or unavailable for a deadline. In [Shadow] it does not wait.
 func (l *Limiter) WaitN(ctx context.Context, key string, cost int64) (Decision, error) {
 	if ctx.Err() != nil {
 		return Decision{}, l.gone(ctx)

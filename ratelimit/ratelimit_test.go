@@ -256,6 +256,69 @@ func TestWaitGivesBackWhatACallerWhoLeavesHadTaken(t *testing.T) {
 	})
 }
 
+// Those behind a caller who leaves keep their turns: nobody may be given one of them a second time.
+func TestATurnIsGivenOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, "1/second", ratelimit.Config{MaxWait: -1})
+		start := time.Now()
+		var mu sync.Mutex
+		served := map[time.Duration]int{}
+		var wg sync.WaitGroup
+		ten := func(ctx context.Context) {
+			for range 10 {
+				wg.Go(func() {
+					if _, err := l.Wait(ctx, "k"); err == nil {
+						mu.Lock()
+						served[time.Since(start)]++
+						mu.Unlock()
+					}
+				})
+			}
+			synctest.Wait()
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		ten(ctx)
+		ten(t.Context())
+		leave()
+		synctest.Wait()
+		ten(t.Context())
+		wg.Wait()
+		for at, n := range served {
+			require.Equal(t, 1, n, "at %v", at)
+		}
+		require.Len(t, served, 21)
+	})
+}
+
+// So it is where the turn had come, and was not used.
+func TestATurnThatIsNotUsedIsNotTheLastOnesToo(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]ratelimit.Config{
+		"memory": {}, "store": {Store: ratelimit.NewMemoryStore(), OnOutage: ratelimit.FailClosed},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, "1/second", cfg)
+			allow(t, l, "k")
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				d, err := l.Wait(t.Context(), "k")
+				if err != nil || d.Refund(t.Context()) != nil {
+					t.Error(name, err)
+				}
+			})
+			synctest.Wait()
+			wg.Go(func() { _, _ = l.Wait(t.Context(), "k") })
+			time.Sleep(time.Second)
+			synctest.Wait()
+			d, err := l.Wait(t.Context(), "k")
+			require.NoError(t, err, name)
+			require.Equal(t, 2*time.Second, d.Wait, name)
+			wg.Wait()
+		})
+	}
+}
+
 func TestTheAllowListIsNeverLimited(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(t, "1/hour", ratelimit.Config{

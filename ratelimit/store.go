@@ -24,8 +24,9 @@ type Store interface {
 	// Take decides one request.
 	Take(ctx context.Context, r Request) (Result, error)
 	// Refund gives back what an admitted request took: each bucket is full sooner by back, one for each limit. The limiter
-	// has made sure that it has not come back by itself. Limiter, Key and Limits of r are those of the Take. What
-	// cannot be given back any more, because the bucket is not there, is lost.
+	// has made sure that it has not come back by itself and, by a Take of no cost where one might wait, that nobody waits
+	// behind it. Limiter, Key and Limits of r are those of the Take. What cannot be given back any more, because the bucket
+	// is not there, is lost.
 	Refund(ctx context.Context, r Request, back [MaxLimits]time.Duration) error
 }
 
