@@ -96,11 +96,25 @@ func (d *Decision) public() *errors.Error {
 	return e
 }
 
+// refundTime bounds a refund on behalf of a caller whose ctx is done: ours, and much longer than a Store that is up takes.
+const refundTime = time.Second
+
 // Refund gives back what the request took, for a request that was not made. Call it at most once, and soon: what has come
 // back by itself, because time has passed, is not given a second time. Neither is what those who wait by now have reserved
 // behind it: they keep their turns, and whoever comes next would share the last one. Where nothing was taken it does nothing.
 // An error is one of the [Store].
 func (d *Decision) Refund(ctx context.Context) error { return d.refund(ctx, 0, d.Wait > 0) }
+
+// giveBack is refund for a caller that is leaving: it must not be kept by a Store that does not answer.
+func (d *Decision) giveBack(ctx context.Context, later time.Duration, queued bool) {
+	ctx = context.WithoutCancel(ctx)
+	if d.limiter.cfg.Store != nil {
+		bounded, cancel := context.WithTimeout(ctx, refundTime)
+		defer cancel()
+		ctx = bounded
+	}
+	_ = d.refund(ctx, later, queued) // of no use to the caller; what is lost comes back by itself
+}
 
 // refund is Refund as if that much later. Somebody waits, perhaps, where queued: a Store is asked.
 //

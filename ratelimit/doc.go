@@ -46,7 +46,8 @@
 //
 // The memory's clock is the monotonic one: a wall clock that steps changes nothing, except for X-RateLimit-Reset where that is
 // a date by [LegacyResetEpochSeconds]. Intervals are rounded up to the nanosecond. Only Wait, [Outbound.Acquire] and Transport
-// wait; a wait that cannot fit the deadline of its context is refused at once, and a canceled one gives back what it took.
+// wait; a wait that cannot fit the deadline of its context is refused at once, and a canceled one gives back what it took,
+// but for the turns that others have behind it: that takes up to a second where a Store hangs.
 //
 // # Cost
 //

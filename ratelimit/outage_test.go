@@ -183,6 +183,45 @@ func TestWaitAtAStore(t *testing.T) {
 	})
 }
 
+// hanging admits, after a wait, and never answers to a refund.
+type hanging struct{ refunds atomic.Int64 }
+
+func (*hanging) Take(_ context.Context, r ratelimit.Request) (ratelimit.Result, error) {
+	return ratelimit.Result{Allowed: true, Wait: r.MaxWait, Debts: [ratelimit.MaxLimits]time.Duration{time.Hour}}, nil
+}
+
+func (s *hanging) Refund(ctx context.Context, _ ratelimit.Request, _ [ratelimit.MaxLimits]time.Duration) error {
+	s.refunds.Add(1)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Who has left does not wait for a store that is down to take back what he had.
+func TestAStoreThatHangsHoldsNobodyWhoLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &hanging{}
+		l := newLimiter(t, "1/second", ratelimit.Config{Store: s, OnOutage: ratelimit.FailOpen, MaxWait: time.Minute})
+		start := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(5*time.Second, cancel)
+		_, err := l.Wait(ctx, "k")
+		require.Equal(t, errors.StopCanceled, errors.StopOf(err))
+		require.Equal(t, 6*time.Second, time.Since(start))
+		o := l.Outbound("")
+		start = time.Now()
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(5*time.Second, cancel)
+		_, err = o.Acquire(ctx, time.Minute)
+		require.Equal(t, errors.StopCanceled, errors.StopOf(err))
+		require.Equal(t, 6*time.Second, time.Since(start))
+		start = time.Now()
+		o.Refund(0)
+		require.Equal(t, time.Second, time.Since(start))
+		require.Equal(t, int64(3), s.refunds.Load())
+	})
+}
+
 func TestAStoreThatBlocksHoldsItsOwnCallersOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

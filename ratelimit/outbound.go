@@ -142,9 +142,8 @@ func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool,
 	if done && held <= 0 {
 		return false, waited, nil
 	}
-	// After a pause the buckets count from its end: what they have by then is not given back. An error is of no use to the
-	// caller, and what is lost comes back by itself.
-	_ = d.refund(context.WithoutCancel(ctx), max(0, held, hold-waited), true)
+	// After a pause the buckets count from its end: what they have by then is not given back.
+	d.giveBack(ctx, max(0, held, hold-waited), true)
 	o.uncount(counted)
 	if !done {
 		return false, waited, o.l.gone(ctx)
@@ -220,8 +219,8 @@ func (o *Outbound) Refund(ago time.Duration) {
 		return // the buckets count from its end, see acquire
 	}
 	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, key: o.key, at: l.now() - int64(ago)}
-	copy(d.debts[:], l.intervals[:])            // owed at the least: it was taken then
-	_ = d.refund(context.Background(), 0, true) // it comes back by itself
+	copy(d.debts[:], l.intervals[:]) // owed at the least: it was taken then
+	d.giveBack(context.Background(), 0, true)
 }
 
 // Pause tells that the vendor has refused an attempt for its rate: nothing is admitted for d, to anybody. Those who wait

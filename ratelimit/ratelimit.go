@@ -125,7 +125,7 @@ func (l *Limiter) WaitN(ctx context.Context, key string, cost int64) (Decision, 
 		return d, err
 	}
 	if !sleep(ctx, d.Wait) {
-		_ = d.Refund(context.WithoutCancel(ctx)) // the units come back by themselves; the caller learns of ctx
+		d.giveBack(ctx, 0, true)
 		return Decision{}, l.gone(ctx)
 	}
 	return d, nil
