@@ -14,6 +14,11 @@ import (
 // header can name. A retry's own backoff comes on top.
 const unsaidPause = time.Second
 
+// longestWord bounds what a vendor's word holds, so that one wrong header (a date where seconds belong is 56 years) does not
+// hold a program until it is started again. A day is ours: quotas are by the day at the longest, and who is still over his asks
+// once a day too often.
+const longestWord = 24 * time.Hour
+
 // Outbound limits what is sent to one vendor. It waits within the limiter's limits, and within what the vendor says: one
 // refusal holds all callers. It is an httpx.Limiter: set it as Config.Limiter of an httpx client. Make it with
 // [Limiter.Outbound]. It may be used from several goroutines.
@@ -224,8 +229,8 @@ func (o *Outbound) Refund(ago time.Duration) {
 }
 
 // Pause tells that the vendor has refused an attempt for its rate: nothing is admitted for d, to anybody. Those who wait
-// already go on waiting, in the order of their next turn. Zero or less means the vendor did not say, and is one second. A
-// pause that is to last longer stays.
+// already go on waiting, in the order of their next turn. Zero or less means the vendor did not say, and is one second; more
+// than a day is a day. A pause that is to last longer stays.
 func (o *Outbound) Pause(d time.Duration) {
 	if o.l.cfg.Mode == Disabled {
 		return
@@ -233,7 +238,7 @@ func (o *Outbound) Pause(d time.Duration) {
 	if d <= 0 {
 		d = unsaidPause
 	}
-	d = min(d, maxSpan)
+	d = min(d, longestWord)
 	end := int64(o.now() + d)
 	for {
 		old := o.paused.Load()
@@ -250,7 +255,8 @@ func (o *Outbound) Pause(d time.Duration) {
 }
 
 // Learn tells what the vendor's headers say: so many requests remain until reset from now. No more than that many are
-// admitted until then, those who wait already included; the latest word counts. A negative remaining or a reset that is not positive says nothing.
+// admitted until then, those who wait already included; the latest word counts. A reset of more than a day is a day. A
+// negative remaining or a reset that is not positive says nothing.
 func (o *Outbound) Learn(remaining int64, reset time.Duration) {
 	if remaining < 0 || reset <= 0 || o.l.cfg.Mode == Disabled {
 		return
@@ -259,5 +265,5 @@ func (o *Outbound) Learn(remaining int64, reset time.Duration) {
 	defer o.mu.Unlock()
 	o.left, o.learned = remaining, o.now()
 	o.word.Add(1)
-	o.window.Store(int64(o.now() + min(reset, maxSpan)))
+	o.window.Store(int64(o.now() + min(reset, longestWord)))
 }

@@ -135,8 +135,9 @@ func TestOnePauseHoldsAllCallers(t *testing.T) {
 		o.Pause(0)
 		require.Equal(t, time.Second, barred(t, o, 0), "not said how long")
 		time.Sleep(time.Second)
+		told = nil
 		o.Pause(forever)
-		require.Greater(t, barred(t, o, 365*day), 9*365*day)
+		require.Equal(t, day, told[0].For)
 	})
 }
 
@@ -278,6 +279,22 @@ func TestAWaitThatEndsAfterTheVendorsWordAddsNothingToIt(t *testing.T) {
 		cancel()
 		wg.Wait()
 		require.Equal(t, time.Hour, barred(t, o, 0))
+	})
+}
+
+// 1764000000 is a date, and 56 years of seconds.
+func TestOneWrongHeaderDoesNotHoldForever(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const wrong = 1764000000 * time.Second
+		o := newLimiter(t, "1/second", ratelimit.Config{}).Outbound("vendor")
+		o.Pause(wrong)
+		require.Equal(t, day, barred(t, o, 0))
+		require.Equal(t, day, acquire(t, o))
+		o.Learn(0, wrong)
+		require.Equal(t, day, barred(t, o, 0))
+		require.Equal(t, day, acquire(t, o))
+		require.Equal(t, time.Second, acquire(t, o))
 	})
 }
 
