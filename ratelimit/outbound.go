@@ -27,7 +27,8 @@ const longestWord = 24 * time.Hour
 type Outbound struct {
 	l     *Limiter
 	key   string
-	named bool // asked for by Limiter.Outbound; under l.mu
+	named bool         // asked for by Limiter.Outbound; under l.mu
+	users atomic.Int64 // requests of a Transport that are under way; it grows under l.mu
 
 	// direct: where an attempt need not wait, that is all there is to it, for nobody is told and the key is on no list.
 	direct bool
@@ -57,11 +58,12 @@ func (l *Limiter) Outbound(key string) *Outbound {
 	return o
 }
 
-// maxHosts bounds the Outbounds that a Transport has made by itself.
+// maxHosts bounds the Outbounds that a Transport has made by itself and that hold nothing.
 const maxHosts = 1000
 
-// outbound returns the Outbound of key. Where there are too many, those that nobody has asked for by name and that the
-// vendor has said nothing about, or nothing that still holds, are forgotten: the next one is no different. l.mu is held.
+// outbound returns the Outbound of key. Where there are too many, those are forgotten that nobody has asked for by name or
+// has a request under way with, and that the vendor has said nothing about, or nothing that still holds: the next one is no
+// different. l.mu is held.
 func (l *Limiter) outbound(key string) *Outbound {
 	o := l.outbounds[key]
 	if o != nil {
@@ -70,7 +72,7 @@ func (l *Limiter) outbound(key string) *Outbound {
 	if len(l.outbounds) >= l.sweepAt {
 		for k, old := range l.outbounds {
 			now := int64(old.now())
-			if !old.named && old.paused.Load() <= now && old.window.Load() <= now {
+			if !old.named && old.users.Load() == 0 && old.paused.Load() <= now && old.window.Load() <= now {
 				delete(l.outbounds, k)
 			}
 		}

@@ -593,3 +593,45 @@ func TestATransportForgetsHostsButNotPauses(t *testing.T) {
 		require.Same(t, named, l.Outbound("mine"))
 	})
 }
+
+// The answer of a host may come after many others were met.
+func TestATransportForgetsNoHostThatItHasAskedJustNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, "100/second", ratelimit.Config{})
+		answer := make(chan struct{})
+		tr := l.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp := &http.Response{StatusCode: 200, Body: http.NoBody, Header: http.Header{"Retry-After": {"3600"}}}
+			if r.URL.Host == "slow.example" {
+				<-answer
+				resp.StatusCode = 429
+			}
+			return resp, nil
+		}))
+		get := func(host string) error {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host, nil)
+			require.NoError(t, err)
+			_, err = tr.RoundTrip(r)
+			return err
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := get("slow.example"); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for i := range 5000 {
+			require.NoError(t, get("h"+strconv.Itoa(i)))
+		}
+		require.LessOrEqual(t, ratelimit.Hosts(l), 2000)
+		close(answer)
+		wg.Wait()
+		require.ErrorIs(t, get("slow.example"), errors.VendorRateLimited)
+		time.Sleep(time.Hour)
+		for i := range 5000 {
+			require.NoError(t, get("h"+strconv.Itoa(i)))
+		}
+		require.LessOrEqual(t, ratelimit.Hosts(l), 2000, "nothing is kept for good")
+	})
+}

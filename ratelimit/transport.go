@@ -32,7 +32,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	t.l.mu.Lock()
 	o := t.l.outbound(req.URL.Host)
+	o.users.Add(1) // it must hear of a refusal
 	t.l.mu.Unlock()
+	defer o.users.Add(-1)
 	if _, err := o.Acquire(req.Context(), t.l.maxWait()); err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close() // nothing was read from it
