@@ -70,9 +70,9 @@ func TestConfigFaults(t *testing.T) {
 		"Limits = 0: want 1 to 8 limits":                        {},
 		"Limits = 9: want 1 to 8 limits":                        {Limits: nine},
 		`Limits[1] = "api/10/minute": want a name of its own`:   {Limits: ratelimit.Limits{minute[0], minute[0]}},
-		"want a count from 1":                                   {Limits: ratelimit.Limits{{Count: -3, Period: time.Minute}}},
+		"want a count from 1 to 999999999999999":                {Limits: ratelimit.Limits{{Count: -3, Period: time.Minute}}},
 		"want a period of up to ten years":                      {Limits: ratelimit.Limits{{Count: 3}}},
-		"want a burst from 1, or 0 for the count":               {Limits: ratelimit.Limits{{Count: 3, Period: time.Minute, Burst: -1}}},
+		"want a burst from 1 to 999999999999999, or 0":          {Limits: ratelimit.Limits{{Count: 3, Period: time.Minute, Burst: -1}}},
 		"OnOutage = 0: want FailOpen, FailClosed or LocalShare": {Limits: minute, Store: store},
 		"OnOutage = 4: want FailOpen, FailClosed or LocalShare": {Limits: minute, Store: store, OnOutage: 4},
 		"Store = nil of *ratelimit_test.pointerStore":           {Limits: minute, Store: typedNil, OnOutage: ratelimit.FailOpen},
@@ -108,6 +108,21 @@ func TestTheEffectiveConfigMakesTheSameLimiterAgain(t *testing.T) {
 	single := newLimiter(t, "10/minute", ratelimit.Config{MaxWait: -1})
 	require.Equal(t, "api", single.Config().Limits[0].Name)
 	require.Equal(t, time.Duration(-1), single.Config().MaxWait)
+}
+
+// The longest names there are make no name that is too long.
+func TestTheNamesOfLimitsAreNames(t *testing.T) {
+	t.Parallel()
+	l, err := ratelimit.New(strings.Repeat("a", 64), ratelimit.Config{Limits: ratelimit.Limits{
+		{Count: 999_999_999_999_999, Period: 9*365*day - 1, Burst: 999_999_999_999_998},
+		{Count: 1, Period: time.Second},
+	}})
+	require.NoError(t, err)
+	again, err := ratelimit.New(l.Name(), l.Config())
+	require.NoError(t, err)
+	require.Equal(t, l.Config(), again.Config())
+	_, err = ratelimit.New("a", ratelimit.Config{Limits: ratelimit.Limits{{Name: strings.Repeat("a", 161), Count: 1, Period: time.Second}}})
+	require.ErrorContains(t, err, "want a name of up to 160")
 }
 
 func TestNamesOfConstants(t *testing.T) {

@@ -48,7 +48,7 @@ func ExampleNew() {
 	})
 	fmt.Println(err)
 	// Output:
-	// ratelimit "api": Limits[0] = 0/day: want a count from 1
+	// ratelimit "api": Limits[0] = 0/day: want a count from 1 to 999999999999999
 	// ratelimit "api": MaxKeys = -1: want 1 to 100000000
 }
 

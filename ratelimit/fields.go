@@ -70,9 +70,6 @@ func limitItems(limits []Limit) []string {
 	return items
 }
 
-// maxInteger is the largest integer of a structured field (RFC 9651).
-const maxInteger = 999_999_999_999_999
-
 // setFields adds the fields of d to h.
 func (l *Limiter) setFields(h http.Header, d *Decision) {
 	policy, partition := l.policy, ""
@@ -93,7 +90,7 @@ func (l *Limiter) setFields(h http.Header, d *Decision) {
 	for i, item := range l.items {
 		remaining, next := d.left(i)
 		b = append(b, item...)
-		b = strconv.AppendInt(b, min(remaining, maxInteger), 10)
+		b = strconv.AppendInt(b, remaining, 10)
 		// Retry-After should not be sooner than t. On a refusal a limit that has something left does not say when it will
 		// have more.
 		if t := seconds(next); t > 0 && (d.Verdict != Denied || t <= seconds(d.RetryAfter)) {

@@ -84,6 +84,28 @@ func TestFieldsOfOtherLimits(t *testing.T) {
 	})
 }
 
+// The largest numbers there are fit an integer of a structured field, and larger ones are no limit.
+func TestFieldsOfTheLargestLimit(t *testing.T) {
+	t.Parallel()
+	const most = 999_999_999_999_999
+	l, err := ratelimit.New("api", ratelimit.Config{Limits: ratelimit.Limits{{Count: most, Period: 9 * 365 * day}, {Count: 1, Period: time.Nanosecond, Burst: most}}})
+	require.NoError(t, err)
+	w := serve(t, l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok)))
+	_, policy := field(t, w.Header()["Ratelimit-Policy"])
+	require.Equal(t, "999999999999999", policy[0]["q"])
+	require.Equal(t, "999999999999999", policy[1]["prusik-burst"])
+	_, now := field(t, w.Header()["Ratelimit"])
+	require.Equal(t, "999999999999998", now[0]["r"])
+	for _, limit := range []ratelimit.Limit{
+		{Count: most + 1, Period: 9 * 365 * day}, {Count: 1, Period: time.Nanosecond, Burst: most + 1},
+	} {
+		_, err = ratelimit.New("api", ratelimit.Config{Limits: ratelimit.Limits{limit}})
+		require.ErrorContains(t, err, "999999999999999")
+	}
+	_, err = ratelimit.ParseLimits("1000000000000000 per 10 years")
+	require.ErrorContains(t, err, "want a count from 1 to 999999999999999")
+}
+
 func TestACostAboveTheBurstIsAnsweredWithoutAWait(t *testing.T) {
 	t.Parallel()
 	cost := int64(11)

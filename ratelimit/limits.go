@@ -14,17 +14,20 @@ const MaxLimits = 8
 // maxSpan bounds the period of a limit and the time its bucket takes to fill: sums of a few of them fit a Duration.
 const maxSpan = 10 * 365 * 24 * time.Hour
 
+// maxCount is the largest integer of a structured field (RFC 9651): a count has to fit the RateLimit fields.
+const maxCount = 999_999_999_999_999
+
 // Limit is Count requests a Period. A bucket holds Burst of them and gets one back each Period/Count, so that after an
 // idle time Burst may come at once, the sustained rate is Count a Period, and no Period ever sees more than Burst+Count.
 type Limit struct {
-	// Name is the policy's name in answers, errors and events: 1 to 64 printable ASCII characters, other than '"' and
+	// Name is the policy's name in answers, errors and events: 1 to 160 printable ASCII characters, other than '"' and
 	// '\'. Empty means the limiter's name, and where the limiter has several limits a slash and the limit as it reads.
 	Name string
-	// Count is how many, from 1.
+	// Count is how many, 1 to 999,999,999,999,999, the largest integer of a structured field.
 	Count int64
 	// Period is for how long: from a nanosecond a Count up to ten years.
 	Period time.Duration
-	// Burst is how many may come at once. 0 means Count.
+	// Burst is how many may come at once, up to the same number. 0 means Count.
 	Burst int64
 }
 
@@ -58,22 +61,25 @@ func (l Limit) Span() time.Duration { return time.Duration(l.burst()) * l.Interv
 // fault says what is wrong with l, or "".
 func (l Limit) fault() string {
 	switch {
-	case l.Count < 1:
-		return "a count from 1"
+	case l.Count < 1 || l.Count > maxCount:
+		return "a count from 1 to 999999999999999"
 	case l.Period <= 0 || l.Period > maxSpan:
 		return "a period of up to ten years"
 	case time.Duration(l.Count) > l.Period:
 		return "at most one a nanosecond"
-	case l.Burst < 0:
-		return "a burst from 1, or 0 for the count"
+	case l.Burst < 0 || l.Burst > maxCount:
+		return "a burst from 1 to 999999999999999, or 0 for the count"
 	case l.burst() > int64(maxSpan/l.Interval()):
 		return "a burst that comes back within ten years"
 	case !nameable(l.Name):
-		return `a name of up to 64 printable ASCII characters without '"' and '\'`
+		return `a name of up to 160 printable ASCII characters without '"' and '\'`
 	default:
 		return ""
 	}
 }
+
+// maxName fits the longest name of a limiter and what [Limit.String] makes of a limit.
+const maxName = 160
 
 func nameable(s string) bool {
 	for _, c := range []byte(s) {
@@ -81,7 +87,7 @@ func nameable(s string) bool {
 			return false
 		}
 	}
-	return len(s) <= 64
+	return len(s) <= maxName
 }
 
 // granularity is a unit of the grammar.

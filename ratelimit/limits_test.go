@@ -78,7 +78,8 @@ func TestParseLimitsSaysWhatWhereAndWhatWasExpected(t *testing.T) {
 		"1/11 years":                    `want a period of up to ten years`,
 		"2000000000/second":             `want at most one a nanosecond`,
 		"1/year burst 11":               `want a burst that comes back within ten years`,
-		"1/s burst 9223372036854775807": `want a burst that comes back within ten years`,
+		"1/s burst 9223372036854775807": `want a burst from 1 to 999999999999999`,
+		"1/s burst 999999999":           `want a burst that comes back within ten years`,
 		"10/минута":                     `at byte 3: found "\u043c`,
 		strings.Repeat("1", 500):        "want a number that fits 64 bits",
 	} {
