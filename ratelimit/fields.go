@@ -72,18 +72,14 @@ func limitItems(limits []Limit) []string {
 
 // setFields adds the fields of d to h.
 func (l *Limiter) setFields(h http.Header, d *Decision) {
-	policy, partition := l.policy, ""
+	// The slices are this response's own: a handler may edit its header in place. Both are of one array.
+	values := &[2]string{l.policy}
+	partition := ""
 	if l.cfg.PartitionKey {
 		sum := sha256.Sum256([]byte(d.key))
 		partition = ";pk=:" + base64.StdEncoding.EncodeToString(sum[:12]) + ":"
-		policy = []string{policyField(l.cfg.Limits, l.cfg.QuotaUnit, partition)}
+		values[0] = policyField(l.cfg.Limits, l.cfg.QuotaUnit, partition)
 	}
-	// Those of other limiters on the route stay: a list may be spread over several lines. l.policy has no room to grow, so
-	// that who appends to it copies it.
-	if before := h[fieldPolicy]; before != nil {
-		policy = append(before, policy...)
-	}
-	h[fieldPolicy] = policy
 
 	var room [128]byte
 	b := room[:0]
@@ -99,10 +95,20 @@ func (l *Limiter) setFields(h http.Header, d *Decision) {
 		}
 		b = append(b, partition...)
 	}
-	h[fieldLimit] = append(h[fieldLimit], string(b))
+	values[1] = string(b)
+	// Those of other limiters on the route stay: a list may be spread over several lines.
+	addField(h, fieldPolicy, values[0:1:1])
+	addField(h, fieldLimit, values[1:2:2])
 	if l.cfg.Legacy != LegacyOff {
 		l.setLegacy(h, d)
 	}
+}
+
+func addField(h http.Header, name string, value []string) {
+	if before := h[name]; before != nil {
+		value = append(before, value...)
+	}
+	h[name] = value
 }
 
 // seconds rounds up.

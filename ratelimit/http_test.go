@@ -162,6 +162,27 @@ func TestSeveralLimitersOnARouteAddUp(t *testing.T) {
 	})
 }
 
+// What a handler does to its own header reaches no other answer.
+func TestAHeaderEditedInPlace(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(t, "10/minute", ratelimit.Config{Legacy: ratelimit.LegacyResetSeconds})
+	edit := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, values := range w.Header() {
+			for i := range values {
+				values[i] = "edited"
+			}
+			_ = append(values, "more")
+		}
+	})
+	w := serve(t, l.Handler(ratelimit.RemoteAddr)(edit))
+	require.Equal(t, []string{"edited"}, w.Header()["Ratelimit-Policy"])
+	w = serve(t, l.Handler(ratelimit.RemoteAddr)(l.Handler(ratelimit.RemoteAddr)(edit)))
+	require.Equal(t, []string{"edited", "edited"}, w.Header()["Ratelimit-Policy"])
+	w = serve(t, l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok)))
+	require.Equal(t, []string{`"api";q=10;w=60`}, w.Header()["Ratelimit-Policy"])
+	require.Equal(t, []string{`"api";r=6;t=6`}, w.Header()["Ratelimit"])
+}
+
 func TestLegacyFieldsNameTheirUnit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

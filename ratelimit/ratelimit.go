@@ -20,7 +20,7 @@ type Limiter struct {
 	smallest  int                 // index of the limit with the smallest burst
 	memory    *memory             // of the limits, or of this process's share in an outage; else nil
 	allowed   map[string]struct{} // Config.AllowList
-	policy    []string            // the RateLimit-Policy field
+	policy    string              // the RateLimit-Policy field
 	items     []string            // of the RateLimit field, up to where they differ
 	born      time.Time           // of the limiter's clock, with a monotonic reading
 
@@ -60,7 +60,7 @@ func New(name string, cfg Config) (*Limiter, error) {
 	for _, key := range cfg.AllowList {
 		l.allowed[key] = struct{}{}
 	}
-	l.policy, l.items = []string{policyField(cfg.Limits, cfg.QuotaUnit, "")}, limitItems(cfg.Limits)
+	l.policy, l.items = policyField(cfg.Limits, cfg.QuotaUnit, ""), limitItems(cfg.Limits)
 	return l, nil
 }
 
