@@ -223,7 +223,7 @@ func (c *Config) checkStore(f *check.Faults) {
 			f.Add("OnOutage", c.OnOutage, "none without a Store: memory has no outage")
 		}
 	} else {
-		if v := reflect.ValueOf(c.Store); v.Kind() == reflect.Pointer && v.IsNil() {
+		if v := reflect.ValueOf(c.Store); nilable(v.Kind()) && v.IsNil() {
 			f.Add("Store", "nil of "+v.Type().String(), "a store, or no Store for memory")
 		}
 		if c.OnOutage < FailOpen || c.OnOutage > LocalShare {
@@ -240,6 +240,15 @@ func (c *Config) checkStore(f *check.Faults) {
 		}
 	case c.Replicas != 0:
 		f.Add("Replicas", c.Replicas, "0 unless OnOutage is LocalShare")
+	}
+}
+
+func nilable(k reflect.Kind) bool {
+	switch k { //nolint:exhaustive // the others are never nil
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
+		return true
+	default:
+		return false
 	}
 }
 

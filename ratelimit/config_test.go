@@ -76,6 +76,7 @@ func TestConfigFaults(t *testing.T) {
 		"OnOutage = 0: want FailOpen, FailClosed or LocalShare": {Limits: minute, Store: store},
 		"OnOutage = 4: want FailOpen, FailClosed or LocalShare": {Limits: minute, Store: store, OnOutage: 4},
 		"Store = nil of *ratelimit_test.pointerStore":           {Limits: minute, Store: typedNil, OnOutage: ratelimit.FailOpen},
+		"Store = nil of ratelimit_test.storeFunc":               {Limits: minute, Store: storeFunc(nil), OnOutage: ratelimit.FailOpen},
 		"Replicas = 0: want 1 to 100000":                        {Limits: minute, Store: store, OnOutage: ratelimit.LocalShare},
 		"Replicas = 2: want 0 unless OnOutage is LocalShare":    {Limits: minute, Store: store, OnOutage: ratelimit.FailOpen, Replicas: 2},
 		"Replicas = 100000: want fewer for Limits[0]":           {Limits: ratelimit.Limits{{Count: 1, Period: day}}, Store: store, OnOutage: ratelimit.LocalShare, Replicas: 100_000},
