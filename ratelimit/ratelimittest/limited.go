@@ -60,7 +60,10 @@ func (b Burst) send(h http.Handler, route string) error {
 	client := fmt.Sprintf("[2001:db8:%x:%x::1]:4711", subscriber>>16, subscriber&0xffff)
 	last := 0
 	for n := range b.Max {
-		r := httptest.NewRequest(method, path, nil) //nolint:noctx // it has the background's
+		r, err := newRequest(method, path)
+		if err != nil {
+			return fmt.Errorf("%q is no route such as \"GET /path\": %w", route, err)
+		}
 		r.RemoteAddr = client
 		if b.Prepare != nil {
 			b.Prepare(r)
@@ -84,6 +87,16 @@ func (b Burst) send(h http.Handler, route string) error {
 		}
 	}
 	return fmt.Errorf("%d requests from one client, and none was refused for its rate; the last was answered with %d", b.Max, last)
+}
+
+// newRequest makes an error of the panic that httptest has for what is no request.
+func newRequest(method, path string) (r *http.Request, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return httptest.NewRequest(method, path, nil), nil //nolint:noctx // it has the background's
 }
 
 func serve(h http.Handler, r *http.Request) (w *httptest.ResponseRecorder, panicked any) {

@@ -71,6 +71,9 @@ func TestWhatIsNoLimitIsFound(t *testing.T) {
 		"the last was answered with 500":       {limiter(t, 1).Handler(nil)(http.HandlerFunc(ok)), "/"},
 		"the handler panics: boom":             {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") }), "/"},
 		`"POST calls" is no route such as "GE`: {http.HandlerFunc(ok), "POST calls"},
+		`"P@ST /calls" is no route such as "G`: {http.HandlerFunc(ok), "P@ST /calls"},
+		`"GET /a b" is no route such as "GET `: {http.HandlerFunc(ok), "GET /a b"},
+		`"GET /%zz" is no route such as "GET `: {http.HandlerFunc(ok), "GET /%zz"},
 	} {
 		fake := &fakeT{TB: t}
 		ratelimittest.Burst{Max: 20}.RequireLimited(fake, tc.h, tc.route)
