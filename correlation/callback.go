@@ -1,12 +1,13 @@
 package correlation
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 )
 
 // Handler restores the id on routes that vendors call back. It reads the token from the query parameter param, by default
-// ("") [TokenParam]. The id of a valid token replaces the request's, in the context and in the response header. Without a
+// ("") [TokenParam]. The id of a valid token replaces the request's, in the context and in both headers. Without a
 // valid token the request keeps the id it has, from [Correlator.Handler], or gets a new one; it is never
 // refused, and a token that was not valid is reported to hooks. Mount it inside of Correlator.Handler.
 //
@@ -28,6 +29,10 @@ func (s *Signer) Handler(param string, hooks ...Hooks) func(http.Handler) http.H
 			ctx := newScope(r.Context(), id, trace)
 			w.Header()[canonical] = ctx.echo[:]
 			r = r.WithContext(ctx) //nolint:contextcheck // a scope inherits
+			if h := r.Header[canonical]; h != nil && (len(h) != 1 || h[0] != id) {
+				r.Header = maps.Clone(r.Header)
+				r.Header[canonical] = []string{id}
+			}
 			if err != nil {
 				for _, h := range hooks {
 					h.replaced(r, id, ReasonToken, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,25 @@ func TestSignerHandlerRestoresTheID(t *testing.T) {
 			require.Equal(t, id, events[1].ID)
 			require.Equal(t, test.query, r.URL.RawQuery, "vendors sign the URL")
 		})
+	}
+}
+
+// Whatever reads the request's header, such as a ReverseProxy, finds the id that is in use.
+func TestSignerHandlerReplacesTheIDInTheRequestsHeader(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, keyA)
+	sent := ""
+	transport := newCorrelator(t, correlation.Config{}).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent = r.Header.Get(correlation.Header)
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Header: http.Header{}, Request: r}, nil
+	}))
+	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "upstream" }}
+	for query, want := range map[string]string{"cid=" + s.Token(someID, 0): someID, "": "from-header"} {
+		r := httptest.NewRequest(http.MethodPost, "/status?"+query, nil)
+		r.Header.Set(correlation.Header, "from-header")
+		newCorrelator(t, correlation.Config{}).Handler(s.Handler("")(proxy)).ServeHTTP(httptest.NewRecorder(), r)
+		require.Equal(t, want, sent)
+		require.Equal(t, "from-header", r.Header.Get(correlation.Header), "the caller's map is not touched")
 	}
 }
 
