@@ -19,7 +19,7 @@ func (s *Signer) Handler(param string, hooks ...Hooks) func(http.Handler) http.H
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, err := s.restore(r.URL.RawQuery, param)
-			if id == "" {
+			if id == "" && handled(w, r) {
 				id, _ = ID(r.Context())
 			}
 			if id == "" {

@@ -123,6 +123,16 @@ func TestSignerHandlerReplacesTheIDInTheRequestsHeader(t *testing.T) {
 	}
 }
 
+// An id of http.Server.BaseContext is the server's, and no request's.
+func TestSignerHandlerDoesNotTakeTheServersOwnID(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/status", nil)
+	r = r.WithContext(correlation.WithID(r.Context(), "server"))
+	id, echoed := call(t, newSigner(t, keyA).Handler(""), r)
+	require.Equal(t, []string{id}, echoed)
+	require.NotEqual(t, "server", id)
+}
+
 func TestSignerHandlerKeepsTheTrace(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t, keyA)
