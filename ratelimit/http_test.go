@@ -400,6 +400,8 @@ func field(t testing.TB, lines []string) (names []string, params []map[string]st
 func FuzzFields(f *testing.F) {
 	f.Add("10/minute; 100 per 2 hours", "key", uint8(3), true)
 	f.Add("9000000000/year burst 1", "\x00", uint8(0), false)
+	f.Add("1000000000000000/Y", "0", uint8(231), false) // found by it: a q of 16 digits
+	f.Add("999999999999999/year burst 999999999999999", "k", uint8(1), true)
 	f.Fuzz(func(t *testing.T, limits, key string, n uint8, pk bool) {
 		parsed, err := ratelimit.ParseLimits(limits)
 		if err != nil || key == "" {
