@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -181,6 +182,29 @@ func TestACallerThatLeavesWhileTheLimiterHoldsARetryIsCanceled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled, "an answer from before is not what a caller that left gets")
 	require.Equal(t, errors.StopCanceled, errors.StopOf(err))
 	require.Equal(t, errors.Unknown, errors.DeliveryOf(err))
+}
+
+// A date is one of the vendor's clock: what ours says meanwhile, an hour behind or a day ahead, makes the wait neither longer
+// nor shorter.
+func TestADateIsReadByTheVendorsClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, off := range map[string]time.Duration{"same": 0, "ours is an hour behind": time.Hour, "ours is a day ahead": -24 * time.Hour} {
+			theirs := time.Now().Add(off)
+			date, reset := theirs.UTC().Format(http.TimeFormat), theirs.Add(20*time.Second)
+			l := &fakeLimiter{}
+			c := client(t, httpx.Config{MaxAttempts: -1, Limiter: l, Base: follow(
+				answer(200, "", "Date", date, "X-Left", "5", "X-Reset", strconv.FormatInt(reset.Unix(), 10)),
+				answer(429, "", "Date", date, "X-Left", "0", "X-Reset", strconv.FormatInt(reset.Unix(), 10)),
+				answer(429, "", "Date", date, "Retry-After", reset.UTC().Format(http.TimeFormat)),
+			), Profile: httpx.Profile{Limits: []httpx.LimitHeaders{{Remaining: "X-Left", Reset: "X-Reset", Unit: httpx.UnitEpochSeconds}}}})
+			for range 3 {
+				_, _, err := send(t, t.Context(), c, "GET", "")
+				require.NoError(t, err)
+			}
+			require.Equal(t, []string{"5 20s", "0 20s"}, l.learned, name)
+			require.Equal(t, []time.Duration{20 * time.Second, 20 * time.Second}, l.paused, name)
+		}
+	})
 }
 
 // The limiter of package ratelimit in the pipeline: one caller is told to wait, and all do.

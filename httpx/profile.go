@@ -96,10 +96,10 @@ type Unit = headers.Unit
 
 // The units vendors use.
 const (
-	UnitRetryAfter   = headers.RetryAfter   // RFC 9110: whole seconds, or an HTTP-date
+	UnitRetryAfter   = headers.RetryAfter   // RFC 9110: whole seconds, or an HTTP-date, by the Date of the answer
 	UnitSeconds      = headers.Seconds      // seconds from now, a fraction allowed
 	UnitMilliseconds = headers.Milliseconds // milliseconds from now, a fraction allowed
-	UnitEpochSeconds = headers.EpochSeconds // a Unix time in seconds
+	UnitEpochSeconds = headers.EpochSeconds // a Unix time in seconds, by the Date of the answer
 	UnitDuration     = headers.GoDuration   // "1s", "6m0s"
 )
 

@@ -15,6 +15,7 @@ import (
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
 	"github.com/prusik-go/prusik/httpx/internal/fault"
 	"github.com/prusik-go/prusik/httpx/internal/headers"
+	"github.com/prusik-go/prusik/internal/retryafter"
 )
 
 // result is what an attempt ended with: a response, or the error of its call, and what it means.
@@ -252,7 +253,7 @@ func standard(status int) Verdict {
 // quota, and where no header says it the verdict's.
 func (p *Profile) asked(h http.Header, v Verdict) time.Duration {
 	if len(p.RetryAfter) > 0 || h["Retry-After"] != nil {
-		if d, ok := headers.FirstWait(h, p.RetryAfter, time.Now()); ok {
+		if d, ok := headers.FirstWait(h, p.RetryAfter, retryafter.SentAt(h)); ok {
 			return d
 		}
 	}
@@ -275,7 +276,11 @@ func (p *Profile) limits(h http.Header) (remaining int64, reset time.Duration, o
 		if !known {
 			continue
 		}
-		d, _ := headers.Wait(h.Get(l.Reset), l.Unit, time.Now())
+		var sent time.Time
+		if l.Unit == UnitEpochSeconds || l.Unit == UnitRetryAfter {
+			sent = retryafter.SentAt(h)
+		}
+		d, _ := headers.Wait(h.Get(l.Reset), l.Unit, sent)
 		if !ok || n < remaining || n == remaining && d > reset {
 			remaining, reset, ok = n, d, true
 		}

@@ -526,6 +526,25 @@ func TestTransport(t *testing.T) {
 	})
 }
 
+// A date is one of the host's clock, and ours may be another.
+func TestATransportReadsADateByTheHostsClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, "1/second", ratelimit.Config{})
+		theirs := time.Now().Add(time.Hour).UTC()
+		tr := l.Transport(roundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 429, Body: http.NoBody, Header: http.Header{
+				"Date": {theirs.Format(http.TimeFormat)}, "Retry-After": {theirs.Add(20 * time.Second).Format(http.TimeFormat)},
+			}}, nil
+		}))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example", nil)
+		require.NoError(t, err)
+		_, err = tr.RoundTrip(r)
+		require.NoError(t, err)
+		require.Equal(t, 20*time.Second, barred(t, l.Outbound("a.example"), 0))
+	})
+}
+
 type closer struct {
 	io.Reader
 

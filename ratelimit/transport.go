@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/prusik-go/prusik/internal/retryafter"
 )
@@ -43,7 +42,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.next.RoundTrip(req)
 	if err == nil && resp != nil && resp.StatusCode == http.StatusTooManyRequests {
-		wait, _ := retryafter.Parse(resp.Header.Get("Retry-After"), time.Now())
+		wait, _ := retryafter.Parse(resp.Header.Get("Retry-After"), retryafter.SentAt(resp.Header))
 		o.Pause(wait)
 	}
 	return resp, err

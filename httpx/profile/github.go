@@ -6,6 +6,7 @@ import (
 
 	"github.com/prusik-go/prusik/httpx"
 	"github.com/prusik-go/prusik/httpx/internal/headers"
+	"github.com/prusik-go/prusik/internal/retryafter"
 )
 
 // GitHub is api.github.com. All read on 2026-11-23 in docs.github.com, "Troubleshooting the REST API", and
@@ -40,7 +41,7 @@ func classifyGitHub(r httpx.Response) (httpx.Verdict, bool) {
 	if r.Status != http.StatusForbidden && r.Status != http.StatusTooManyRequests {
 		return httpx.Verdict{}, false
 	}
-	now := sentAt(r.Header)
+	now := retryafter.SentAt(r.Header)
 	if _, ok := headers.Wait(r.Header.Get("Retry-After"), headers.RetryAfter, now); ok {
 		return limited("rate_limit", 0), true // the header says how long
 	}

@@ -46,14 +46,6 @@ func asked(v string) (httpx.Rule, bool) {
 	}
 }
 
-// sentAt is when the answer was made, by the vendor's clock where it has a Date.
-func sentAt(h http.Header) time.Time {
-	if t, err := http.ParseTime(h.Get("Date")); err == nil {
-		return t
-	}
-	return time.Now()
-}
-
 // vendorError bounds what outside bytes may bring into an error, a log or a label.
 func vendorError(code, message, requestID string) httpx.VendorError {
 	return httpx.VendorError{Code: clean(code, 64), Message: clean(message, 1024), RequestID: clean(requestID, 128)}

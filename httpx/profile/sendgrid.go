@@ -6,6 +6,7 @@ import (
 
 	"github.com/prusik-go/prusik/httpx"
 	"github.com/prusik-go/prusik/httpx/internal/headers"
+	"github.com/prusik-go/prusik/internal/retryafter"
 )
 
 // SendGrid is api.sendgrid.com, v3. All read on 2026-11-23 in
@@ -31,7 +32,7 @@ func SendGrid() httpx.Profile {
 			if r.Status != http.StatusTooManyRequests {
 				return httpx.Verdict{}, false
 			}
-			wait, _ := headers.Wait(r.Header.Get("X-Ratelimit-Reset"), headers.EpochSeconds, sentAt(r.Header))
+			wait, _ := headers.Wait(r.Header.Get("X-Ratelimit-Reset"), headers.EpochSeconds, retryafter.SentAt(r.Header))
 			return limited("", wait), true
 		},
 		DecodeError: func(r httpx.Response) httpx.VendorError {

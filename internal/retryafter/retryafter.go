@@ -25,6 +25,17 @@ func Parse(v string, now time.Time) (wait time.Duration, ok bool) {
 	return max(0, t.Sub(now)), true
 }
 
+// SentAt is when an answer was made, by the clock of who made it, where it has a Date: a point in time in its other headers
+// is of that clock, and ours may be another. Without a Date it is now.
+func SentAt(h http.Header) time.Time {
+	if v := h["Date"]; len(v) > 0 {
+		if t, err := http.ParseTime(v[0]); err == nil {
+			return t
+		}
+	}
+	return time.Now()
+}
+
 // Seconds reads a whole number of seconds: digits only, no sign, no fraction.
 func Seconds(v string) (time.Duration, bool) {
 	const most = int64(math.MaxInt64 / time.Second)

@@ -49,6 +49,15 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestSentAt(t *testing.T) {
+	t.Parallel()
+	sent := func(values ...string) time.Time { return retryafter.SentAt(http.Header{"Date": values}) }
+	require.Equal(t, now(), sent(now().Format(http.TimeFormat)))
+	for _, values := range [][]string{nil, {}, {""}, {"yesterday"}} {
+		require.WithinDuration(t, time.Now(), sent(values...), time.Minute, "%q", values)
+	}
+}
+
 func TestSecondsTakesDigitsOnly(t *testing.T) {
 	t.Parallel()
 	got, ok := retryafter.Seconds("12")
