@@ -9,6 +9,7 @@ import (
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
+	"github.com/prusik-go/prusik/httpx/internal/headers"
 	"github.com/prusik-go/prusik/ratelimit"
 )
 
@@ -104,6 +105,9 @@ func (c *call) feedLimiter() {
 		return
 	}
 	remaining, reset, known := c.t.cfg.Profile.limits(resp.Header)
+	if age, cached := headers.Int(resp.Header, "Age"); cached && age > 0 {
+		known = false // it is what was left when a cache kept the answer
+	}
 	if !known && !c.last.verdict.Limited {
 		return
 	}

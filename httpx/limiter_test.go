@@ -207,6 +207,20 @@ func TestADateIsReadByTheVendorsClock(t *testing.T) {
 	})
 }
 
+// What a cache has kept says what was left when it was kept (section 7.3 of the draft).
+func TestTheQuotaOfACachedAnswerIsNotLearned(t *testing.T) {
+	l := &fakeLimiter{}
+	c := client(t, httpx.Config{Limiter: l, Base: follow(
+		answer(200, "", "RateLimit", `"default";r=0;t=60`, "Age", "50"),
+		answer(200, "", "RateLimit", `"default";r=3;t=60`, "Age", "0"),
+	)})
+	for range 2 {
+		_, _, err := send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{"3 1m0s"}, l.learned)
+}
+
 // The limiter of package ratelimit in the pipeline: one caller is told to wait, and all do.
 func TestOneRefusalPausesEveryCallerOfTheVendor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
