@@ -16,9 +16,10 @@ const vapiCall = 2 * time.Minute
 //   - Idempotency: none, the specification (fern/apis/api/openapi.json) has no such parameter. A key, the caller's
 //     too, makes no retry of POST /call safe: it could dial a person twice.
 //   - The limit of concurrent calls, ten by default (fern/calls/call-concurrency.mdx), is not reliably a 429. It is
-//     documented as subscriptionLimits.concurrencyBlocked in the body of a 201: that is Limited, so that the
-//     limiter hears of it, and never retried, for the call (or, of a batch, a part of them) is made. It carries
-//     no wait: a place may be free at once.
+//     documented as subscriptionLimits.concurrencyBlocked in the body of a 201, and as a call that was made and has ended
+//     for it (endedReason): both are Limited, so that the limiter hears of it, and never retried, for the call (or, of a
+//     batch, a part of them) is made. They carry no wait: a place may be free at once. A call that ends for it later
+//     says so in a webhook or in GET /call, which this profile does not look at: the list has those of last week too.
 //   - A 400 that says "Over Concurrency Limit" (VapiAI/docs PR 110; whether it is still sent is not verified) was
 //     not processed. Its wait of two minutes, about a call's length, is beyond the longest a client sleeps by default
 //     (30 s): the answer is returned at once, with that wait as its Retry-After.
@@ -47,7 +48,8 @@ func Vapi() httpx.Profile {
 func classifyVapi(r httpx.Response) (httpx.Verdict, bool) {
 	switch r.Status {
 	case http.StatusCreated:
-		if string(find(r.Body, "subscriptionLimits", "concurrencyBlocked")) != "true" {
+		const ended = "call.start.error-subscription-concurrency-limit-reached"
+		if string(find(r.Body, "subscriptionLimits", "concurrencyBlocked")) != "true" && text(find(r.Body, "endedReason")) != ended {
 			return httpx.Verdict{}, false
 		}
 		return httpx.Verdict{Delivery: errors.Delivered, Retry: httpx.RetryNever, Limited: true, Reason: "concurrency"}, true
