@@ -90,15 +90,6 @@ func limitsOf(t testing.TB, s string) []Limit {
 	return limits
 }
 
-// The wall clock is not read: what the clock of decisions starts from has a monotonic reading.
-func TestDecisionsAreOnTheMonotonicClock(t *testing.T) {
-	t.Parallel()
-	l, err := New("x", Config{Limits: limitsOf(t, "1/s")})
-	require.NoError(t, err)
-	require.Contains(t, l.born.String(), " m=")
-	require.Contains(t, l.memory.born.String(), " m=")
-}
-
 func heap() uint64 {
 	runtime.GC()
 	var s runtime.MemStats
