@@ -43,7 +43,7 @@ func newPeer(t *testing.T, p httpx.Profile, h func(n int64, w http.ResponseWrite
 	v.url = srv.URL
 	v.client, err = httpx.NewClient("vendor", httpx.Config{Profile: p, Limiter: l.Outbound(""), MaxAttempts: -1})
 	require.NoError(t, err)
-	v.tr = v.client.Transport.(*httpx.Transport) //nolint:errcheck // it is what NewClient makes
+	v.tr = v.client.Transport.(*httpx.Transport)
 	t.Cleanup(func() {
 		v.client.CloseIdleConnections()
 		srv.Close()
@@ -86,6 +86,7 @@ func (v *peer) refused(method string, wait time.Duration) {
 // The vendor says of the third call from here on that it has to wait an hour, in each of the ways there are: two are sent, and
 // the third is not.
 func TestTheClientLearnsFromWhatTheVendorSays(t *testing.T) {
+	t.Parallel()
 	legacy := func(unit httpx.Unit) httpx.Profile {
 		return httpx.Profile{Limits: []httpx.LimitHeaders{{Remaining: "X-RateLimit-Remaining", Reset: "X-RateLimit-Reset", Unit: unit}}}
 	}
@@ -146,6 +147,7 @@ func TestTheClientLearnsFromWhatTheVendorSays(t *testing.T) {
 
 // One caller is refused by the vendor, in each of the ways there are, and no other is sent.
 func TestOne429PausesAllCallers(t *testing.T) {
+	t.Parallel()
 	in := func(d time.Duration) time.Time { return time.Now().Add(d) }
 	for name, tc := range map[string]struct {
 		profile httpx.Profile
@@ -205,6 +207,7 @@ func TestOne429PausesAllCallers(t *testing.T) {
 
 // Vapi's limit of concurrent calls, in every shape it is documented in.
 func TestVapisOverLimitShapes(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		status   int
 		body     string
@@ -275,6 +278,7 @@ func TestVapisOverLimitShapes(t *testing.T) {
 
 // With its retries on: whatever the shape, POST /call is sent once where the call was made, and a 400 is not waited for.
 func TestVapisLimitDialsNobodyTwice(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		status int
 		body   string
@@ -310,6 +314,7 @@ func TestVapisLimitDialsNobodyTwice(t *testing.T) {
 
 // Ten calls at a time, as Vapi documents: the eleventh is refused here, and does not reach Vapi.
 func TestVapisConcurrencyIsTheBulkhead(t *testing.T) {
+	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	v := newPeer(t, profile.Vapi(), func(_ int64, w http.ResponseWriter, _ *http.Request) {
 		arrived <- struct{}{}

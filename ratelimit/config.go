@@ -244,7 +244,7 @@ func (c *Config) checkStore(f *check.Faults) {
 }
 
 func nilable(k reflect.Kind) bool {
-	switch k { //nolint:exhaustive // the others are never nil
+	switch k {
 	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
 		return true
 	default:
