@@ -36,7 +36,8 @@ type Config struct {
 	// AllowList are keys that are never limited.
 	AllowList []string
 	// AllowNetworks are networks whose keys, as made by [RemoteAddr] and [ClientIP], are never limited. One of IPv6 is at
-	// most a /64, as the keys are.
+	// most a /64, as the keys are. Any key that reads as an address is one: where a client can choose what his key is, as
+	// with [Header], name no networks.
 	AllowNetworks []netip.Prefix
 
 	// Mode says whether decisions are acted on. The zero is [Enabled].
@@ -120,7 +121,8 @@ func (o Outage) String() string {
 // MarshalText renders [Outage.String].
 func (o Outage) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Legacy selects the X-RateLimit fields, by the unit of X-RateLimit-Reset: when the bucket of the tightest limit is full.
+// Legacy selects the X-RateLimit fields, by the unit of X-RateLimit-Reset: when the bucket is full. They are about the tightest
+// limit, of a refusal about the one that refused.
 type Legacy uint8
 
 // The units in use.

@@ -114,13 +114,17 @@ func addField(h http.Header, name string, value []string) {
 // seconds rounds up.
 func seconds(d time.Duration) int64 { return errors.Retry{After: d}.Seconds() }
 
-// setLegacy sets the X-RateLimit fields to the tightest limit of this limiter, unless one before it is tighter: they have
-// room for one only.
+// setLegacy sets the X-RateLimit fields to the limit of this limiter that refused, or else to the tightest, unless one before
+// it is tighter: they have room for one only.
 func (l *Limiter) setLegacy(h http.Header, d *Decision) {
 	tightest := d.status(0)
-	for i := 1; i < len(l.cfg.Limits); i++ {
+	for i := range l.cfg.Limits {
 		s := d.status(i)
-		if s.Remaining < tightest.Remaining || s.Remaining == tightest.Remaining && s.Full > tightest.Full {
+		if d.Verdict == Denied {
+			if s.Limit.Name == d.Policy {
+				tightest = s
+			}
+		} else if s.Remaining < tightest.Remaining || s.Remaining == tightest.Remaining && s.Full > tightest.Full {
 			tightest = s
 		}
 	}

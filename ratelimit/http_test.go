@@ -204,6 +204,28 @@ func TestLegacyFieldsNameTheirUnit(t *testing.T) {
 	})
 }
 
+// A client that knows the old fields only and waits until Reset must not come before Retry-After.
+func TestLegacyFieldsOfARefusalAreOfTheLimitThatRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cost := int64(2)
+		l := newLimiter(t, "10/minute burst 3; 100/day burst 4", ratelimit.Config{
+			Legacy: ratelimit.LegacyResetSeconds, Cost: func(*http.Request) int64 { return cost },
+		})
+		h := l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok))
+		w := serve(t, h)
+		require.Equal(t, []string{"3"}, w.Header()["X-Ratelimit-Limit"], "the tightest")
+		cost = 3
+		w = serve(t, h)
+		require.Equal(t, 429, w.Code)
+		require.Contains(t, w.Body.String(), `["api/100/day burst 4"]`)
+		require.Equal(t, "864", w.Header().Get("Retry-After"))
+		require.Equal(t, []string{"4"}, w.Header()["X-Ratelimit-Limit"])
+		require.Equal(t, []string{"2"}, w.Header()["X-Ratelimit-Remaining"])
+		require.Equal(t, []string{"1728"}, w.Header()["X-Ratelimit-Reset"])
+	})
+}
+
 func TestAKeyThatIsNoneIsNeverABucket(t *testing.T) {
 	t.Parallel()
 	secret := errors.New("dial tcp 10.0.0.5:5432: password=hunter2")

@@ -90,8 +90,9 @@ func (o *Outbound) now() time.Duration { return time.Duration(o.l.now()) }
 
 // Acquire waits until one more attempt may be sent, and says how long it has waited. It returns at once, with nothing taken,
 // where ctx is done, or the wait would be longer than most or than ctx's deadline lets: the error is an [*errors.Error] of
-// kind vendor_rate_limited, whose Retry.After is the wait it would have taken. math.MaxInt64 is no limit. [Config.MaxWait]
-// does not apply. Where it need not wait it allocates nothing.
+// kind vendor_rate_limited, whose Retry.After is the wait it would have taken. Where the wait has become too long because of
+// what the vendor says meanwhile, it returns then. math.MaxInt64 is no limit. [Config.MaxWait] does not apply. Where it need
+// not wait it allocates nothing.
 func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time.Duration, err error) {
 	l := o.l
 	if l.cfg.Mode == Disabled {
