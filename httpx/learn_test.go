@@ -145,6 +145,24 @@ func TestTheClientLearnsFromWhatTheVendorSays(t *testing.T) {
 	}
 }
 
+// What our own limiter tells its clients, our own client keeps to: nothing is ever refused by it.
+func TestTheClientKeepsToOurOwnFields(t *testing.T) {
+	t.Parallel()
+	limits, err := ratelimit.ParseLimits("3/hour; 100/day")
+	require.NoError(t, err)
+	l, err := ratelimit.New("api", ratelimit.Config{Limits: limits})
+	require.NoError(t, err)
+	h := l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	v := newPeer(t, httpx.Profile{}, func(_ int64, w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) })
+	for range 3 {
+		resp, _, err := v.do(t.Context(), http.MethodGet, "/")
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+	}
+	v.refused(http.MethodGet, 20*time.Minute)
+	require.Empty(t, v.paused)
+}
+
 // One caller is refused by the vendor, in each of the ways there are, and no other is sent.
 func TestOne429PausesAllCallers(t *testing.T) {
 	t.Parallel()

@@ -84,6 +84,23 @@ func TestAcquireWaitsForItsTurn(t *testing.T) {
 	})
 }
 
+// Where there is room, too: nobody is there to send.
+func TestACallerWhoHasLeftTakesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, mode := range []ratelimit.Mode{ratelimit.Enabled, ratelimit.Shadow} {
+			decided := 0
+			o := newLimiter(t, "2/minute", ratelimit.Config{Mode: mode, Hooks: ratelimit.Hooks{OnDecision: func(ratelimit.DecisionEvent) { decided++ }}}).Outbound("")
+			ctx, leave := context.WithCancel(t.Context())
+			leave()
+			waited, err := o.Acquire(ctx, forever)
+			require.Zero(t, waited)
+			require.Equal(t, errors.StopCanceled, errors.StopOf(err))
+			require.Zero(t, decided)
+		}
+	})
+}
+
 func TestAcquireGivesBackOnCancel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
