@@ -105,6 +105,8 @@ func TestTheEffectiveConfigMakesTheSameLimiterAgain(t *testing.T) {
 	again, err := ratelimit.New("api", cfg)
 	require.NoError(t, err)
 	require.Equal(t, cfg, again.Config())
+	cfg.Limits[0].Name = "mine"
+	require.Equal(t, "api/10/minute", l.Config().Limits[0].Name, "a copy")
 	require.Equal(t, "api", l.Name())
 	single := newLimiter(t, "10/minute", ratelimit.Config{MaxWait: -1})
 	require.Equal(t, "api", single.Config().Limits[0].Name)

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -86,8 +87,12 @@ func (l *Limiter) span(i int, o Outage) time.Duration {
 // Name is the limiter's name.
 func (l *Limiter) Name() string { return l.name }
 
-// Config is the effective configuration: defaults filled in.
-func (l *Limiter) Config() Config { return l.cfg }
+// Config is a copy of the effective configuration: defaults filled in.
+func (l *Limiter) Config() Config {
+	cfg := l.cfg
+	cfg.Limits, cfg.AllowList, cfg.AllowNetworks = slices.Clone(cfg.Limits), slices.Clone(cfg.AllowList), slices.Clone(cfg.AllowNetworks)
+	return cfg
+}
 
 // Allow decides on one request of key, now: see [Limiter.AllowN].
 func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
