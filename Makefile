@@ -23,7 +23,7 @@ test:
 
 # What is allocated is counted without the race detector, which allocates itself.
 cost:
-	go test ./breaker ./correlation ./errors ./ratelimit/... ./httpx/internal/...
+	go test ./breaker ./correlation ./errors ./metrics ./ratelimit/... ./httpx/internal/...
 	go -C internal/bench test -run Budget .
 
 # Every fuzzer for a bounded number of inputs; `make fuzz FUZZ=10m` for a long run.

@@ -101,6 +101,7 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 			break
 		}
 		if wait := time.Duration(b.readyAt.Load()) - b.now(); wait > 0 {
+			b.tally(CountRejection)
 			return Permit{}, wait, false
 		}
 	default:
@@ -117,9 +118,15 @@ func (b *Breaker) Reject() (retryAfter time.Duration, rejected bool) {
 		return 0, false
 	case state == Open && b.quiet:
 		if wait := time.Duration(b.readyAt.Load()) - b.now(); wait > 0 {
+			b.tally(CountRejection)
 			return wait, true
 		}
 	}
+	defer func() {
+		if rejected {
+			b.tally(CountRejection)
+		}
+	}()
 	b.mu.Lock()
 	defer b.unlock()
 	switch state := b.current().state(); state {
@@ -160,9 +167,15 @@ func (b *Breaker) permit(e epoch) Permit {
 
 // acquire is TryAcquire for a breaker that was not closed.
 func (b *Breaker) acquire() (p Permit, wait time.Duration, ok bool) {
+	refused := false
+	defer func() {
+		if refused {
+			b.tallyRejection()
+		}
+	}()
 	b.mu.Lock()
 	p, wait, ok = b.admit(b.now())
-	if !ok {
+	if refused = !ok; refused {
 		b.tellRejected(wait)
 		if b.cfg.Mode == Shadow {
 			p, wait, ok = b.permit(0), 0, true
@@ -265,6 +278,15 @@ func (p Permit) DoneIn(o Outcome, took time.Duration) {
 }
 
 func (b *Breaker) settle(p Permit, e OutcomeEvent) {
+	if e.Outcome == Failure && b.cfg.Hooks.OnCount != nil {
+		defer b.record(p, e) // whatever the hook does
+		b.tally(CountFailure)
+		return
+	}
+	b.record(p, e)
+}
+
+func (b *Breaker) record(p Permit, e OutcomeEvent) {
 	b.mu.Lock()
 	defer b.unlock()
 	e.Shadow = p.epoch == 0

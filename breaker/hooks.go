@@ -1,6 +1,10 @@
 package breaker
 
-import "time"
+import (
+	"time"
+
+	"github.com/prusik-go/prusik/internal/hooks"
+)
 
 // Hooks are callbacks of a [Breaker]; nil ones are skipped and cost nothing.
 //
@@ -20,6 +24,21 @@ type Hooks struct {
 	// OnOutcome is called for every result, except in [DisabledState]. Setting it costs two clock readings and a
 	// lock a call.
 	OnOutcome func(OutcomeEvent)
+	// OnCount is called for every failure and every refusal, and is for counters: unlike the others it is called at once,
+	// on the goroutine of the call, in no order and several at a time; so it costs no lock, and none is ever dropped.
+	OnCount func(CountEvent)
+}
+
+// JoinHooks returns hooks that call those of all, in order. Where one panics, the later ones are not called.
+func JoinHooks(all ...Hooks) Hooks {
+	var h Hooks
+	for _, next := range all {
+		h.OnTransition = hooks.Join(h.OnTransition, next.OnTransition)
+		h.OnReject = hooks.Join(h.OnReject, next.OnReject)
+		h.OnOutcome = hooks.Join(h.OnOutcome, next.OnOutcome)
+		h.OnCount = hooks.Join(h.OnCount, next.OnCount)
+	}
+	return h
 }
 
 // TransitionEvent reports a change of state.
@@ -64,6 +83,43 @@ type OutcomeEvent struct {
 	Late bool
 	// Shadow is true where the call would have been refused if enabled; its result is not counted.
 	Shadow bool
+}
+
+// CountEvent reports that there is one more of something.
+type CountEvent struct {
+	// Name is the breaker's name.
+	Name string
+	// What there is one more of.
+	What Count
+}
+
+// Count is what [Hooks.OnCount] counts.
+type Count uint8
+
+// The counts.
+const (
+	// CountFailure is a result that was [Failure], in time or late. In [DisabledState] there is none.
+	CountFailure Count = iota
+	// CountRejection is a call that was refused.
+	CountRejection
+	// CountShadowRejection is a call that would have been refused, and was let through because of [Shadow].
+	CountShadowRejection
+)
+
+// tally tells OnCount.
+func (b *Breaker) tally(what Count) {
+	if h := b.cfg.Hooks.OnCount; h != nil {
+		h(CountEvent{Name: b.name, What: what})
+	}
+}
+
+// tallyRejection tells OnCount of a refusal, or in shadow of what would have been one.
+func (b *Breaker) tallyRejection() {
+	if b.cfg.Mode == Shadow {
+		b.tally(CountShadowRejection)
+	} else {
+		b.tally(CountRejection)
+	}
 }
 
 // Reason says why a state changed. It is fit for a metric's label.

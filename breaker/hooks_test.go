@@ -264,3 +264,139 @@ func TestBlockedHookHoldsUpNobodyElse(t *testing.T) {
 		require.Equal(t, []breaker.State{breaker.Open, breaker.Closed}, transitions, "a transition is never dropped")
 	})
 }
+
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		got := map[breaker.Count]int{}
+		hooks := breaker.Hooks{OnCount: func(e breaker.CountEvent) {
+			require.Equal(t, "vendor", e.Name)
+			got[e.What]++
+		}}
+		b := newBreaker(t, breaker.Config{Failures: 2, SlowCall: time.Second, ProbeLease: 5 * time.Second, Hooks: hooks})
+		late := acquire(t, b)
+		slow := acquire(t, b)
+		time.Sleep(time.Second)
+		slow.Done(ok)
+		report(t, b, ok, bad, ign, 77)
+		require.Equal(t, breaker.Open, b.State())
+		late.Done(bad)
+		require.Equal(t, map[breaker.Count]int{breaker.CountFailure: 4}, got)
+
+		refused(t, b)
+		_, rejected := b.Reject()
+		require.True(t, rejected)
+		time.Sleep(30 * time.Second)
+		probe := acquire(t, b)
+		refused(t, b)
+		_, rejected = b.Reject()
+		require.True(t, rejected)
+		probe.Done(ign)
+		_, rejected = b.Reject()
+		require.False(t, rejected, "the next one is a probe")
+		b.ForceOpen()
+		refused(t, b)
+		_, rejected = b.Reject()
+		require.True(t, rejected)
+		b.Disable()
+		report(t, b, bad)
+		require.Equal(t, map[breaker.Count]int{breaker.CountFailure: 4, breaker.CountRejection: 6}, got)
+
+		clear(got)
+		shadow := newBreaker(t, breaker.Config{Failures: 1, Mode: breaker.Shadow, Hooks: hooks})
+		report(t, shadow, bad, bad, ok)
+		_, rejected = shadow.Reject()
+		require.False(t, rejected)
+		require.Equal(t, map[breaker.Count]int{breaker.CountFailure: 2, breaker.CountShadowRejection: 2}, got)
+	})
+}
+
+// A hook that counts may call the breaker too, and a panic in it loses nothing.
+func TestCountsAreUnderNoLockAndLoseNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var b *breaker.Breaker
+		boom := false
+		b = newBreaker(t, breaker.Config{Failures: 1, Hooks: breaker.Hooks{
+			OnCount: func(breaker.CountEvent) {
+				b.Snapshot()
+				if boom {
+					panic("boom")
+				}
+			},
+			OnReject: func(breaker.RejectEvent) {}, // refusals under the lock, too
+		}})
+		within(t, func() {
+			report(t, b, bad)
+			refused(t, b)
+			b.Reject()
+		})
+		time.Sleep(30 * time.Second)
+		probe := acquire(t, b)
+		boom = true
+		require.Panics(t, func() { b.TryAcquire() })
+		require.Panics(t, func() { b.Reject() })
+		require.Panics(t, func() { probe.Done(bad) })
+		require.Equal(t, breaker.Open, b.State(), "the result stands")
+		require.Zero(t, b.Snapshot().ProbesInFlight)
+	})
+}
+
+// However fast refusals come, none is lost to a counter: the queue of the ordered hooks has a bound.
+func TestNoCountIsDropped(t *testing.T) {
+	t.Parallel()
+	var counted, refusals atomic.Int64
+	block := make(chan struct{})
+	b := newBreaker(t, breaker.Config{Failures: 1, Hooks: breaker.Hooks{
+		OnCount: func(e breaker.CountEvent) {
+			if e.What == breaker.CountRejection {
+				counted.Add(1)
+			}
+		},
+		OnTransition: func(breaker.TransitionEvent) { <-block },
+		OnReject:     func(breaker.RejectEvent) {},
+	}})
+	var wg sync.WaitGroup
+	wg.Go(func() { report(t, b, bad) })
+	for range 4 {
+		wg.Go(func() {
+			for range 1000 {
+				for b.State() == breaker.Closed {
+					runtime.Gosched()
+				}
+				if _, _, ok := b.TryAcquire(); !ok {
+					refusals.Add(1)
+				}
+			}
+		})
+	}
+	for refusals.Load() < 4000 {
+		runtime.Gosched()
+	}
+	require.Positive(t, b.Snapshot().EventsDropped, "the test fills the queue")
+	close(block)
+	wg.Wait()
+	require.Equal(t, refusals.Load(), counted.Load())
+}
+
+func TestJoinedHooksAreAllCalled(t *testing.T) {
+	t.Parallel()
+	counts := map[string]int{}
+	hooks := func(name string) breaker.Hooks {
+		return breaker.Hooks{
+			OnTransition: func(breaker.TransitionEvent) { counts[name+" transition"]++ },
+			OnReject:     func(breaker.RejectEvent) { counts[name+" reject"]++ },
+			OnOutcome:    func(breaker.OutcomeEvent) { counts[name+" outcome"]++ },
+			OnCount:      func(breaker.CountEvent) { counts[name+" count"]++ },
+		}
+	}
+	require.Equal(t, breaker.Hooks{}, breaker.JoinHooks(), "none stays none, and costs nothing")
+	b := newBreaker(t, breaker.Config{Failures: 1, Hooks: breaker.JoinHooks(hooks("a"), hooks("b"))})
+	report(t, b, ok, bad)
+	refused(t, b)
+	want := map[string]int{}
+	for _, name := range []string{"a", "b"} {
+		want[name+" transition"], want[name+" reject"], want[name+" outcome"], want[name+" count"] = 1, 1, 2, 2
+	}
+	require.Equal(t, want, counts)
+}

@@ -1,13 +1,11 @@
 package breaker
 
 import (
-	"bufio"
 	"context"
-	"io"
-	"net"
 	"net/http"
 
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/internal/response"
 )
 
 // Transport guards next, or http.DefaultTransport where next is nil. A status of 500 or more is a failure, 400 to 499 is
@@ -79,7 +77,7 @@ func (b *Breaker) Handler(next http.Handler) http.Handler {
 			_ = errors.Write(w, r, b.refusal(wait)) // the client is gone: nobody is left to tell
 			return
 		}
-		sent := &statusWriter{ResponseWriter: w}
+		sent := &response.Writer{ResponseWriter: w}
 		o := Failure // stands unless next returns
 		defer func() {
 			if o == Failure && errors.Is(r.Context().Err(), context.Canceled) {
@@ -88,58 +86,6 @@ func (b *Breaker) Handler(next http.Handler) http.Handler {
 			p.Done(o)
 		}()
 		next.ServeHTTP(sent, r)
-		o = ofStatus(sent.status)
+		o = ofStatus(sent.Status)
 	})
 }
-
-// statusWriter remembers the status that was sent; zero stands for the 200 that net/http sends by itself.
-type statusWriter struct {
-	http.ResponseWriter
-
-	status int
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	// An informational response (100-199, but not 101) is followed by the real one; a second real one is not sent.
-	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusWriter) begun() {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-}
-
-func (w *statusWriter) Write(b []byte) (int, error) {
-	w.begun()
-	return w.ResponseWriter.Write(b)
-}
-
-// ReadFrom keeps net/http's sendfile path.
-func (w *statusWriter) ReadFrom(src io.Reader) (int64, error) {
-	w.begun()
-	return io.Copy(w.ResponseWriter, src)
-}
-
-// Flush serves callers that assert http.Flusher; where the writer below cannot flush, nothing happens.
-func (w *statusWriter) Flush() { _ = w.FlushError() }
-
-// FlushError serves [http.ResponseController], which is told where the writer below cannot flush.
-func (w *statusWriter) FlushError() error {
-	err := http.NewResponseController(w.ResponseWriter).Flush()
-	if err == nil {
-		w.begun()
-	}
-	return err
-}
-
-// Hijack serves callers that assert http.Hijacker.
-func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(w.ResponseWriter).Hijack()
-}
-
-// Unwrap serves [http.ResponseController].
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,6 +1,10 @@
 package ratelimit
 
-import "time"
+import (
+	"time"
+
+	"github.com/prusik-go/prusik/internal/hooks"
+)
 
 // Hooks are callbacks of a [Limiter]; nil ones are skipped and cost nothing.
 //
@@ -15,6 +19,17 @@ type Hooks struct {
 	OnError func(ErrorEvent)
 	// OnPause is called when a vendor's refusal stops an [Outbound].
 	OnPause func(PauseEvent)
+}
+
+// JoinHooks returns hooks that call those of all, in order. Where one panics, the later ones are not called.
+func JoinHooks(all ...Hooks) Hooks {
+	var h Hooks
+	for _, next := range all {
+		h.OnDecision = hooks.Join(h.OnDecision, next.OnDecision)
+		h.OnError = hooks.Join(h.OnError, next.OnError)
+		h.OnPause = hooks.Join(h.OnPause, next.OnPause)
+	}
+	return h
 }
 
 // DecisionEvent reports a decision.

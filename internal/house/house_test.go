@@ -83,6 +83,22 @@ func TestImportsRunDownwardsOnly(t *testing.T) {
 	require.Positive(t, seen, "no import of ours was seen: this test looks at nothing")
 }
 
+// httpx reaches Prometheus through metrics, and names nothing of it.
+func TestOnlyMetricsImportsPrometheus(t *testing.T) {
+	importers := map[string]bool{}
+	for _, p := range list(t) {
+		if _, ours := room(p.ImportPath); !ours {
+			continue
+		}
+		for _, dep := range p.Imports {
+			if strings.HasPrefix(dep, "github.com/prometheus/") {
+				importers[p.ImportPath] = true
+			}
+		}
+	}
+	require.Equal(t, map[string]bool{module + "/metrics": true}, importers)
+}
+
 func TestTheFloorNeedsTheStandardLibraryOnly(t *testing.T) {
 	for _, p := range list(t) {
 		if p.ImportPath != module+"/errors" {
