@@ -50,6 +50,7 @@ type entry struct {
 	place      bool // in the queue of the bulkhead, where it has one
 	gone       bool // the caller has left: the last answer is nobody's
 	done       bool // RoundTrip has returned, or is about to, or the call has it all
+	tallied    bool // the metrics have the call
 }
 
 // call is a logical call of which something is sent: what it holds, and what its last attempt ended with. It is used by one
@@ -62,6 +63,7 @@ type call struct {
 	rejected bool        // an attempt arrived and was not
 	token    bool        // of the retry budget, for a retry that is not sent yet
 	sending  bool        // the base has not returned
+	metered  bool        // the metrics have the last attempt
 	judged   atomic.Bool // the breaker has heard of the answer whose body is on the wire
 
 	header http.Header // what every attempt sends
@@ -317,6 +319,7 @@ func (c *call) repeatable() (safe bool, key string) {
 // attempt sends the call once and judges what came of it.
 func (c *call) attempt() {
 	c.n++
+	c.metered = false
 	if c.heard() {
 		c.emit(Event{Status: StatusAttempt, Attempt: int(c.n)})
 		c.now = expiry.Now() // the listener's time is not the vendor's
@@ -444,6 +447,7 @@ func (c *call) settle() {
 	c.unknown = c.unknown || r.verdict.Delivery == errors.Unknown
 	c.rejected = c.rejected || r.verdict.Delivery == errors.Rejected
 	c.feedLimiter()
+	c.meterAttempt()
 	h := c.t.cfg.Hooks.OnAttempt
 	if !failed && c.n == 1 && h == nil {
 		return // the usual case on a good day

@@ -12,6 +12,7 @@ import (
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/wait"
 	"github.com/prusik-go/prusik/internal/check"
+	"github.com/prusik-go/prusik/metrics"
 )
 
 // Middleware wraps a handler. It is an alias, so that a slice of them fits chi's Use.
@@ -36,6 +37,7 @@ func NewClient(name string, cfg Config) (*http.Client, error) {
 func NewTransport(name string, cfg Config) (*Transport, error) {
 	cfg, faults := cfg.settle(name)
 	cfg.Profile = cfg.Profile.canonical()
+	cfg.Breaker.Hooks = cfg.breakerHooks()
 	t := &Transport{name: name, cfg: cfg, backoff: wait.Backoff{Base: cfg.BackoffBase, Max: cfg.BackoffMax}}
 	if !check.Name(name) {
 		name = "client" // it is reported; breaker and limiters need not say it again
@@ -57,6 +59,9 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 	}
 	if cfg.RetryBudget > 0 {
 		t.budget = wait.NewBudget(cfg.RetryBudget, cfg.RetryBudgetRefill)
+	}
+	if err := t.show(); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -108,6 +113,7 @@ type Transport struct {
 	hosts    *breaker.Group
 	budget   *wait.Budget // nil: off
 	backoff  wait.Backoff
+	meter    *metrics.Client // nil: nobody counts
 	inFlight atomic.Int64
 	lastOp   atomic.Pointer[op]
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/httpx/internal/wait"
 	"github.com/prusik-go/prusik/internal/check"
+	"github.com/prusik-go/prusik/metrics"
 )
 
 // Config is the pipeline of one vendor's client. The zero value is the standard pipeline for an unknown vendor, with
@@ -74,6 +75,9 @@ type Config struct {
 	// KillSwitch is asked once a call; true refuses it before anything else happens. Nil: never.
 	KillSwitch func() bool
 
+	// Metrics counts calls, attempts, and what the breaker and the limiters of the profile's rates do, under the client's
+	// name; package metrics lists the names. Two clients of one name share their series. Nil: nothing is counted.
+	Metrics *metrics.Metrics
 	// Hooks hear of every call; Logger gets one record a call. Nil is silent.
 	Hooks  Hooks
 	Logger *slog.Logger

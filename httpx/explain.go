@@ -22,7 +22,7 @@ type Explanation struct {
 
 // Stage is one policy that is really on the path.
 type Stage struct {
-	Policy string `json:"policy"` // "correlation", "kill_switch", "bulkhead", "total_timeout", "retry", "retry_budget", "rate_limit", "breaker", "attempt_timeout", "bodies", "body_idle_timeout"
+	Policy string `json:"policy"` // "correlation", "metrics", "kill_switch", "bulkhead", "total_timeout", "retry", "retry_budget", "rate_limit", "breaker", "attempt_timeout", "bodies", "body_idle_timeout"
 	Detail string `json:"detail"`
 }
 
@@ -59,6 +59,7 @@ func (t *Transport) Explain() Explanation {
 		}
 	}
 	add(true, "correlation", "%s on every attempt, from the request, its context, or new", "X-Correlation-ID")
+	add(c.Metrics != nil, "metrics", "calls, attempts, retries, breaker and limits, as service %q", t.name)
 	add(c.KillSwitch != nil, "kill_switch", "asked once a call")
 	add(c.MaxConcurrent > 0, "bulkhead", "%d calls at a time, %s", c.MaxConcurrent, waits(c.BulkheadWait))
 	add(c.TotalTimeout > 0, "total_timeout", "%v to the response headers, with all attempts and waits", c.TotalTimeout)

@@ -42,6 +42,7 @@ func (e *entry) refuse() error {
 	e.closeBody()
 	e.done = true // a hook that panics from here on finds nothing to give back
 	var none result
+	e.meter(&none, err, nil)
 	e.announce(&none, errors.NotSent)
 	if e.reported() {
 		e.now = expiry.Now()
@@ -135,6 +136,7 @@ func (c *call) end(e *errors.Error) {
 // close gives back what the call holds and tells who listens.
 func (c *call) close(e *errors.Error) {
 	c.leave()
+	c.meter(&c.last, e, nil)
 	c.announce(&c.last, c.delivery())
 	if c.reported() {
 		c.now = expiry.Now()
@@ -170,6 +172,7 @@ func (c *call) Ended(n int64, err error) error {
 		c.permit.DoneIn(outcome, c.took)
 	}
 	c.leave()
+	c.meter(&c.last, nil, err)
 	if c.reported() {
 		c.report(&c.last, nil, c.delivery(), expiry.Now()-c.start, n, err)
 	}
@@ -216,6 +219,7 @@ func (c *call) abandon() {
 		c.watch.clock.End()
 	}
 	c.leave()
+	c.meterAbandoned()
 }
 
 // abandon is that of a call of which nothing was sent.
@@ -229,6 +233,7 @@ func (e *entry) abandon() {
 	}
 	e.closeBody()
 	e.leave()
+	e.meterAbandoned()
 }
 
 // newError describes the call as it stands.

@@ -33,6 +33,7 @@ type Limiter interface {
 type gate struct {
 	Limiter
 
+	own   *ratelimit.Limiter       // of a rate of the profile
 	match func(*http.Request) bool // the requests it is for; nil: all
 	what  string                   // for Explain
 }
@@ -48,12 +49,14 @@ func (c *Config) gates(name string) ([]gate, error) {
 	var faults []error
 	for i := range c.Profile.Rates {
 		r := &c.Profile.Rates[i]
-		l, err := ratelimit.New(fmt.Sprintf("%.*s.%s", max(0, 63-len(r.Name)), name, r.Name), ratelimit.Config{Limits: r.Limits, MaxKeys: 1})
+		l, err := ratelimit.New(fmt.Sprintf("%.*s.%s", max(0, 63-len(r.Name)), name, r.Name), ratelimit.Config{
+			Limits: r.Limits, MaxKeys: 1, Hooks: c.limiterHooks(),
+		})
 		if err != nil {
 			faults = append(faults, fmt.Errorf("httpx %q: Profile.Rates[%d]: %w", name, i, err))
 			continue
 		}
-		all = append(all, gate{Limiter: l.Outbound(""), match: r.Match, what: fmt.Sprintf("%v for %s", r.Limits, r.Name)})
+		all = append(all, gate{Limiter: l.Outbound(""), own: l, match: r.Match, what: fmt.Sprintf("%v for %s", r.Limits, r.Name)})
 	}
 	return all, errors.Join(faults...)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/capture"
 	"github.com/prusik-go/prusik/httpx/internal/stream"
+	"github.com/prusik-go/prusik/internal/answer"
 )
 
 // Outcome is what a call did to get its response.
@@ -81,24 +82,10 @@ func ResponseError(resp *http.Response) error {
 	return e
 }
 
-// kindOf is the kind of an answer that means a failure. A vendor's 401 or 403 is not our caller's to mend but ours: the
-// credentials are.
+// kindOf is the kind of an answer that means a failure.
 func kindOf(v Verdict, status int) errors.Kind {
 	if v.Limited {
 		return errors.VendorRateLimited
 	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusPaymentRequired:
-		return errors.Internal
-	case http.StatusNotFound, http.StatusGone:
-		return errors.NotFound
-	case http.StatusConflict:
-		return errors.Conflict
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return errors.VendorTimeout
-	}
-	if status >= 400 && status < 500 {
-		return errors.Invalid
-	}
-	return errors.VendorBadResponse
+	return answer.Kind(status)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/prusik-go/prusik/httpx/internal/expiry"
 	"github.com/prusik-go/prusik/httpx/internal/fault"
 	"github.com/prusik-go/prusik/httpx/internal/headers"
+	"github.com/prusik-go/prusik/internal/answer"
 	"github.com/prusik-go/prusik/internal/retryafter"
 )
 
@@ -210,43 +210,20 @@ func (p *Profile) verdict(r Response) Verdict {
 		v = standard(r.Status)
 	}
 	if v.Reason == "" && v.Delivery != errors.Delivered {
-		v.Reason = reason(r.Status)
+		v.Reason = answer.Reason(r.Status)
 	}
 	return v
 }
 
-// reason is the status as a label; the ones an outage is made of cost nothing.
-func reason(status int) string {
-	switch status {
-	case http.StatusTooManyRequests:
-		return "429"
-	case http.StatusInternalServerError:
-		return "500"
-	case http.StatusBadGateway:
-		return "502"
-	case http.StatusServiceUnavailable:
-		return "503"
-	case http.StatusGatewayTimeout:
-		return "504"
-	default:
-		return strconv.Itoa(status)
-	}
-}
-
 // standard is what a status means where the vendor says nothing else.
 func standard(status int) Verdict {
-	switch {
-	case status < 400:
-		return Verdict{Delivery: errors.Delivered}
-	case status == http.StatusTooManyRequests:
-		return Verdict{Delivery: errors.Rejected, Limited: true}
-	case status == http.StatusRequestTimeout:
-		return Verdict{Delivery: errors.Unknown}
-	case status < 500, status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
-		return Verdict{Delivery: errors.Rejected, Retry: RetryNever}
-	default:
-		return Verdict{Delivery: errors.Unknown}
+	v := Verdict{Delivery: answer.Delivery(status)}
+	if v.Delivery == errors.Rejected {
+		if v.Limited = status == http.StatusTooManyRequests; !v.Limited {
+			v.Retry = RetryNever
+		}
 	}
+	return v
 }
 
 // asked is the wait an answer asks for: by the vendor's own headers, the standard one, for a limit the reset of its empty
