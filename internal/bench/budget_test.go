@@ -33,6 +33,20 @@ func TestBudgetAllocations(t *testing.T) {
 	}
 }
 
+// TestBudgetMetrics holds that counting a call allocates nothing.
+func TestBudgetMetrics(t *testing.T) {
+	notUnderRace(t)
+	for _, scenario := range []string{bench.Get, bench.Retry, bench.Open} {
+		t.Run(scenario, func(t *testing.T) {
+			without, _ := costOver(t, "metrics", scenario, bench.PrusikSilent)
+			with, _ := costOver(t, "metrics", scenario, bench.PrusikMetrics)
+			if with > without {
+				t.Errorf("%.0f allocations with metrics, %.0f without", with, without)
+			}
+		})
+	}
+}
+
 // TestBudgetBodyIsNotCopied holds that a body that GetBody can rewind costs the same whatever its size.
 func TestBudgetBodyIsNotCopied(t *testing.T) {
 	notUnderRace(t)
@@ -170,6 +184,9 @@ func average(t *testing.T, subject *bench.Subject) (allocs, bytes float64) {
 	t.Helper()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	const calls = 100
+	if err := subject.Op(0, 10*calls); err != nil { // a native histogram makes its buckets as durations come
+		t.Fatal(err)
+	}
 	call := func() {
 		if err := subject.Op(0, 1); err != nil {
 			t.Fatal(err)

@@ -52,6 +52,8 @@ const (
 	FloorTimeout    = "floor, timeout"
 	Prusik          = "Prusik"
 	PrusikUntimed   = "Prusik, timeouts off"
+	PrusikSilent    = "Prusik, nothing counted"
+	PrusikMetrics   = "Prusik, package metrics"
 	Gobreaker       = "gobreaker Execute"
 	PrusikBreaker   = "Prusik breaker.Do"
 	PrusikPermit    = "Prusik TryAcquire and Done"

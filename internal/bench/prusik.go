@@ -8,6 +8,7 @@ import (
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/metrics"
 	"github.com/prusik-go/prusik/ratelimit"
 )
 
@@ -33,20 +34,53 @@ func prusikContestants() []Contestant {
 	}
 }
 
-// newPrusik leaves the retry budget off: no peer has one, and a scenario that retries every call would empty it.
-// Limiter and instruments are on, because the client written by hand has them.
+// metricsContestants are the same client without metrics, and with them.
+func metricsContestants() []Contestant {
+	return []Contestant{
+		{
+			Name: PrusikSilent, Does: "the whole client, without a hook", Retries: true, Breaks: true,
+			New: func(base http.RoundTripper) (Do, error) {
+				return dial(settings(base, ratelimit.Hooks{}))
+			},
+		},
+		{
+			Name: PrusikMetrics, Does: "the same, with all metrics of client, breaker and limiter", Retries: true, Breaks: true,
+			New: func(base http.RoundTripper) (Do, error) {
+				m, err := metrics.New(prometheus.NewRegistry(), metrics.Config{})
+				if err != nil {
+					return nil, err
+				}
+				cfg, err := settings(base, m.LimiterHooks())
+				cfg.Metrics = m
+				return dial(cfg, err)
+			},
+		},
+	}
+}
+
 func newPrusik(base http.RoundTripper, timeouts bool) (Do, error) {
 	count, err := newInstruments()
 	if err != nil {
 		return nil, err
 	}
+	cfg, err := settings(base, ratelimit.Hooks{})
+	cfg.Hooks = httpx.Hooks{OnAttempt: count.attempt}
+	if !timeouts {
+		cfg.TotalTimeout, cfg.AttemptTimeout, cfg.BodyIdleTimeout = -1, -1, -1
+	}
+	return dial(cfg, err)
+}
+
+// settings leave the retry budget off: no peer has one, and a scenario that retries every call would empty it. The limiter
+// is on, because the client written by hand has one.
+func settings(base http.RoundTripper, hooks ratelimit.Hooks) (httpx.Config, error) {
 	limiter, err := ratelimit.New("bench", ratelimit.Config{
-		Limits: ratelimit.Limits{{Count: 1e9, Period: time.Second}}, MaxKeys: 1, // the most there is
+		Limits: ratelimit.Limits{{Count: 1e9, Period: time.Second}}, MaxKeys: 1, Hooks: hooks, // the most there is
 	})
 	if err != nil {
-		return nil, err
+		return httpx.Config{}, err
 	}
-	cfg := httpx.Config{
+	return httpx.Config{
 		Base:           base,
 		TotalTimeout:   totalTimeout + time.Second, // room for three attempts and their waits
 		AttemptTimeout: attemptTimeout,
@@ -56,10 +90,12 @@ func newPrusik(base http.RoundTripper, timeouts bool) (Do, error) {
 		MaxConcurrent:  concurrency,
 		Breaker:        breaker.Config{Failures: tripAfter, Window: tripAfter, OpenFor: openFor},
 		Limiter:        limiter.Outbound(""),
-		Hooks:          httpx.Hooks{OnAttempt: count.attempt},
-	}
-	if !timeouts {
-		cfg.TotalTimeout, cfg.AttemptTimeout, cfg.BodyIdleTimeout = -1, -1, -1
+	}, nil
+}
+
+func dial(cfg httpx.Config, err error) (Do, error) {
+	if err != nil {
+		return nil, err
 	}
 	client, err := httpx.NewClient("bench", cfg)
 	if err != nil {

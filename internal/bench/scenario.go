@@ -12,7 +12,8 @@ import (
 
 // Scenario is one comparison: what is asked, what the far side does, and how.
 type Scenario struct {
-	// Name is the column in the table: "GET". Over is "stub", "loopback" or "breaker".
+	// Name is the column in the table: "GET". Over is "stub", "loopback", "metrics" (the stub again, for Prusik with metrics
+	// and without) or "breaker".
 	Name, Over string
 	// Parallel runs [Workers] goroutines, and not one.
 	Parallel bool
@@ -77,6 +78,16 @@ func Scenarios() []Scenario {
 	}
 	for _, parallel := range []bool{false, true} {
 		for _, s := range []Scenario{
+			{Name: Get},
+			{Name: Retry, plan: RetryTwice},
+			{Name: Open, plan: Unavailable},
+		} {
+			s.Over, s.Parallel, s.Reference, s.method = "metrics", parallel, PrusikSilent, http.MethodGet
+			all = append(all, s)
+		}
+	}
+	for _, parallel := range []bool{false, true} {
+		for _, s := range []Scenario{
 			{Name: Closed},
 			{Name: ClosedFailing, failEvery: 16},
 			{Name: Open, guardOpen: true},
@@ -114,7 +125,11 @@ func (s Scenario) Subjects() ([]*Subject, error) {
 		}
 		return all, nil
 	}
-	for _, c := range Contestants() {
+	contestants := Contestants()
+	if s.Over == "metrics" {
+		contestants = metricsContestants()
+	}
+	for _, c := range contestants {
 		bare := c.Name == Bare
 		if s.plan == RetryTwice && !c.Retries || s.plan != RetryTwice && c.RetriesOnly ||
 			s.plan == Unavailable && !c.Breaks && !bare {

@@ -31,6 +31,9 @@ func rules() []rule {
 		{"stub/" + bench.Get + "/serial", bench.PrusikUntimed, bench.Bare, 2.0},
 		{"stub/" + bench.Retry + "/serial", bench.PrusikUntimed, bench.Loop, 1.8},
 		{"stub/" + bench.Open + "/serial", bench.Prusik, bench.Bare, 1.1},
+		{"metrics/" + bench.Get + "/serial", bench.PrusikMetrics, bench.PrusikSilent, 1.15},
+		{"metrics/" + bench.Retry + "/serial", bench.PrusikMetrics, bench.PrusikSilent, 1.15},
+		{"metrics/" + bench.Open + "/serial", bench.PrusikMetrics, bench.PrusikSilent, 1.15},
 		{"breaker/" + bench.Closed + "/serial", bench.PrusikBreaker, bench.Gobreaker, 1.0},
 		{"breaker/" + bench.Closed + "/serial", bench.PrusikPermit, bench.Gobreaker, 1.0},
 		{"breaker/" + bench.Closed + "/serial", bench.PrusikTimed, bench.Gobreaker, 1.0},
@@ -200,7 +203,7 @@ func summary(w *strings.Builder, measured []measurement) {
 }
 
 func matrix(w *strings.Builder, block []measurement) {
-	title := map[string]string{"stub": "Over a stub transport", "loopback": "Over loopback", "breaker": "Breaker alone"}
+	title := map[string]string{"stub": "Over a stub transport", "loopback": "Over loopback", "metrics": "Prusik with metrics and without", "breaker": "Breaker alone"}
 	how := "one caller"
 	if block[0].Parallel {
 		how = fmt.Sprintf("%d callers", block[0].Workers())
