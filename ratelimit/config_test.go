@@ -79,9 +79,11 @@ func TestConfigFaults(t *testing.T) {
 		"Store = nil of ratelimit_test.storeFunc":               {Limits: minute, Store: storeFunc(nil), OnOutage: ratelimit.FailOpen},
 		"Replicas = 0: want 1 to 100000":                        {Limits: minute, Store: store, OnOutage: ratelimit.LocalShare},
 		"Replicas = 2: want 0 unless OnOutage is LocalShare":    {Limits: minute, Store: store, OnOutage: ratelimit.FailOpen, Replicas: 2},
-		"Replicas = 100000: want fewer for Limits[0]":           {Limits: ratelimit.Limits{{Count: 1, Period: day}}, Store: store, OnOutage: ratelimit.LocalShare, Replicas: 100_000},
-		"MaxKeys = 5: want 0 where nothing is kept in memory":   {Limits: minute, Store: store, OnOutage: ratelimit.FailClosed, MaxKeys: 5},
-		"AllowNetworks[0] = 2001:db8::/96: want a network":      {Limits: minute, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("2001:db8::/96")}},
+		// A share's period of 2^64 ns and a minute, which is a minute where it overflows.
+		"Replicas = 65536: want fewer for Limits[0]":          {Limits: ratelimit.Limits{{Count: 1, Period: 1<<48 + time.Second}}, Store: store, OnOutage: ratelimit.LocalShare, Replicas: 65_536},
+		"Replicas = 100000: want fewer for Limits[0]":         {Limits: ratelimit.Limits{{Count: 1, Period: day}}, Store: store, OnOutage: ratelimit.LocalShare, Replicas: 100_000},
+		"MaxKeys = 5: want 0 where nothing is kept in memory": {Limits: minute, Store: store, OnOutage: ratelimit.FailClosed, MaxKeys: 5},
+		"AllowNetworks[0] = 2001:db8::/96: want a network":    {Limits: minute, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("2001:db8::/96")}},
 	} {
 		l, err := ratelimit.New("api", cfg)
 		require.Nil(t, l, want)
@@ -111,6 +113,26 @@ func TestTheEffectiveConfigMakesTheSameLimiterAgain(t *testing.T) {
 	single := newLimiter(t, "10/minute", ratelimit.Config{MaxWait: -1})
 	require.Equal(t, "api", single.Config().Limits[0].Name)
 	require.Equal(t, time.Duration(-1), single.Config().MaxWait)
+}
+
+func TestTheLargestConfigIsNone(t *testing.T) {
+	t.Parallel()
+	eight := make(ratelimit.Limits, ratelimit.MaxLimits)
+	for i := range eight {
+		eight[i] = ratelimit.Limit{Name: strings.Repeat("~", 160-i), Count: 1, Period: 10 * 365 * day}
+	}
+	cfg := ratelimit.Config{
+		Limits: eight, MaxWait: 10 * 365 * day, AllowList: []string{"friend"},
+		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("2001:db8::/64")},
+	}
+	l, err := ratelimit.New("api", cfg)
+	require.NoError(t, err)
+	cfg.AllowList[0], cfg.AllowNetworks[0] = "foe", netip.MustParsePrefix("2001:db9::/64")
+	require.Equal(t, []string{"friend"}, l.Config().AllowList, "a copy")
+	require.Equal(t, "2001:db8::/64", l.Config().AllowNetworks[0].String())
+	d, err := l.AllowN(t.Context(), "2001:db8::/64", 1)
+	require.NoError(t, err)
+	require.Equal(t, ratelimit.Exempt, d.Verdict)
 }
 
 // The longest names there are make no name that is too long.

@@ -193,7 +193,7 @@ func TestLegacyFieldsNameTheirUnit(t *testing.T) {
 			ratelimit.LegacyResetMilliseconds: "7500",
 			ratelimit.LegacyResetEpochSeconds: strconv.FormatInt(time.Now().Add(7500*time.Millisecond).Unix()+1, 10),
 		} {
-			l := newLimiter(t, "8/minute; 1000/hour burst 500", ratelimit.Config{Legacy: unit})
+			l := newLimiter(t, "1000/hour burst 8; 8/minute; 1000/hour burst 500", ratelimit.Config{Legacy: unit})
 			w := serve(t, l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok)))
 			require.Equal(t, want, w.Header().Get("X-RateLimit-Reset"))
 			if unit != ratelimit.LegacyOff {
@@ -257,6 +257,7 @@ func TestAKeyThatIsNoneIsNeverABucket(t *testing.T) {
 				require.NotContains(t, w.Body.String(), "hunter2")
 				require.NotContains(t, w.Body.String(), "10.0.0.5")
 				require.Empty(t, w.Header()["Ratelimit"])
+				require.True(t, json.Valid(w.Body.Bytes()), "the problem, and not the handler's answer behind it: %s", w.Body)
 			}
 			require.Equal(t, 3, told)
 			shadow := newLimiter(t, "1/hour", ratelimit.Config{Hooks: hooks, Mode: ratelimit.Shadow})

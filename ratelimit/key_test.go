@@ -36,6 +36,8 @@ func TestRemoteAddr(t *testing.T) {
 		"[::ffff:192.0.2.1]:80":     "192.0.2.1",
 		"::ffff:c000:201":           "192.0.2.1",
 		"[::1]:80":                  "::/64",
+		"[2001:db8:1:2::3]":         "2001:db8:1:2::/64",
+		"192.0.2.1:0":               "192.0.2.1",
 	} {
 		got, err := ratelimit.RemoteAddr(from(t, peer, "203.0.113.9"))
 		require.NoError(t, err, peer)
@@ -72,6 +74,8 @@ func TestClientIP(t *testing.T) {
 		"with ports":                       {from(t, proxy, client+":4711,10.0.0.3:80"), client},
 		"IPv6 client by /64":               {from(t, proxy, "2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64"},
 		"IPv6 client with port":            {from(t, proxy, "[2001:db8:1:2:3:4:5:6]:99"), "2001:db8:1:2::/64"},
+		"IPv6 client in brackets":          {from(t, proxy, "[2001:db8:1:2:3:4:5:6]"), "2001:db8:1:2::/64"},
+		"nothing before the client":        {from(t, proxy, ","+client), client},
 		"IPv6 client with zone":            {from(t, proxy, "fe80::1%eth0"), "fe80::/64"},
 		"no header":                        {from(t, proxy), "10.0.0.1"},
 		"empty header":                     {from(t, proxy, ""), "10.0.0.1"},

@@ -35,6 +35,7 @@ func TestParseLimits(t *testing.T) {
 		"5/year":                        {{Count: 5, Period: 360 * day}},
 		"10/minute burst 20":            {{Count: 10, Period: time.Minute, Burst: 20}},
 		"10/minute burst 1;1/s":         {{Count: 10, Period: time.Minute, Burst: 1}, {Count: 1, Period: time.Second}},
+		"10/minute burst 1 ; 1/s ":      {{Count: 10, Period: time.Minute, Burst: 1}, {Count: 1, Period: time.Second}},
 	} {
 		got, err := ratelimit.ParseLimits(in)
 		require.NoError(t, err, in)
@@ -75,6 +76,7 @@ func TestParseLimitsSaysWhatWhereAndWhatWasExpected(t *testing.T) {
 		"10/minute burst 0":             `at byte 16: found "0", want a number from 1`,
 		"9223372036854775808/s":         `want a number that fits 64 bits`,
 		"1/9223372036854775807 years":   `want a period of up to ten years`,
+		"1/36028797018964028 seconds":   `want a period of up to ten years`, // a minute, where it overflows
 		"1/11 years":                    `want a period of up to ten years`,
 		"2000000000/second":             `want at most one a nanosecond`,
 		"1/year burst 11":               `want a burst that comes back within ten years`,

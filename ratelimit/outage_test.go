@@ -39,6 +39,10 @@ func (s *fakeStore) Refund(_ context.Context, r ratelimit.Request, back [ratelim
 
 func TestAStoreIsAskedOnceForAllLimits(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testAStoreIsAskedOnce)
+}
+
+func testAStoreIsAskedOnce(t *testing.T) {
 	s := &fakeStore{result: ratelimit.Result{Allowed: true, Debts: [ratelimit.MaxLimits]time.Duration{18 * time.Second, 9 * time.Second}}}
 	l := newLimiter(t, "10/minute; 400/hour", ratelimit.Config{Store: s, OnOutage: ratelimit.FailClosed})
 	d := allowN(t, l, "k", 3)
@@ -51,6 +55,21 @@ func TestAStoreIsAskedOnceForAllLimits(t *testing.T) {
 	require.InDelta(t, 18*time.Second, s.back[0], float64(time.Second), "time has passed")
 	require.InDelta(t, 9*time.Second, s.back[1], float64(time.Second), "no more than it owes")
 
+	s.result = ratelimit.Result{Allowed: true, Wait: time.Second, Debts: [ratelimit.MaxLimits]time.Duration{time.Hour}}
+	d, err := l.Wait(t.Context(), "k")
+	require.NoError(t, err)
+	s.err = errors.New("down")
+	require.ErrorIs(t, d.Refund(t.Context()), s.err, "whether others wait is not known")
+	s.err = nil
+	s.result = ratelimit.Result{Allowed: true}
+	d = allow(t, l, "k")
+	require.NoError(t, d.Refund(t.Context()))
+	require.Len(t, s.refunds, 1, "it has all come back by itself")
+	s.took = nil
+
+	s.result = ratelimit.Result{Wait: time.Second}
+	d = allow(t, l, "k")
+	require.Equal(t, "api/10/minute", d.Policy)
 	s.result = ratelimit.Result{Violated: 1, Wait: 5 * time.Second}
 	d = allow(t, l, "k")
 	require.Equal(t, ratelimit.Denied, d.Verdict)

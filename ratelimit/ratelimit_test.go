@@ -319,6 +319,31 @@ func TestATurnThatIsNotUsedIsNotTheLastOnesToo(t *testing.T) {
 	}
 }
 
+// What is reserved ahead by those who wait is not left, and asking how things stand waits for nobody.
+func TestHowThingsStandWhileOthersWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, "2/minute", ratelimit.Config{MaxWait: -1})
+		allowN(t, l, "k", 2)
+		ctx, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { _, _ = l.Wait(ctx, "k") })
+		}
+		synctest.Wait()
+		time.Sleep(10 * time.Second)
+		d, err := l.WaitN(t.Context(), "k", 0)
+		require.NoError(t, err)
+		require.Zero(t, d.Wait)
+		require.Equal(t, []ratelimit.Status{{
+			Limit: l.Config().Limits[0], Remaining: 0, Next: 20*time.Second + 3*30*time.Second, Full: 50*time.Second + 3*30*time.Second,
+		}}, statuses(d))
+		require.Equal(t, 20*time.Second+3*30*time.Second, allow(t, l, "k").RetryAfter)
+		leave()
+		wg.Wait()
+	})
+}
+
 func TestTheAllowListIsNeverLimited(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(t, "1/hour", ratelimit.Config{
