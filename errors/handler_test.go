@@ -263,6 +263,38 @@ func TestInformationalResponsesPass(t *testing.T) {
 	require.Equal(t, []int{http.StatusEarlyHints}, hints)
 }
 
+// An informational response is not the answer: the problem still is.
+func TestAFailureAfterAnInformationalResponseIsAnswered(t *testing.T) {
+	t.Parallel()
+	for name, fn := range map[string]errors.HandlerFunc{
+		"error": func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusEarlyHints)
+			return errors.Conflict
+		},
+		"panic": func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusProcessing)
+			panic(errors.Conflict)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := newRecorder()
+			srv := httptest.NewServer(errors.Handler(fn, rec.hooks()))
+			defer srv.Close()
+			resp, err := srv.Client().Get(srv.URL)
+			require.NoError(t, err)
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			p, err := errors.DecodeProblem(body)
+			require.NoError(t, err)
+			require.Equal(t, map[string]errors.Kind{"error": errors.Conflict, "panic": errors.Internal}[name], p.Kind)
+			require.Equal(t, p.Kind.Status(), resp.StatusCode)
+			require.True(t, rec.one(t).Answered)
+		})
+	}
+}
+
 // upgrade answers 101 on a hijacked connection and fails.
 func upgrade(conn net.Conn, err error) error {
 	if err != nil {

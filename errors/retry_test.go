@@ -46,6 +46,7 @@ func TestRetrySecondsOfALongWait(t *testing.T) {
 	r := errors.Retry{After: 400*24*time.Hour + 1}
 	require.Equal(t, int64(400*24*60*60+1), r.Seconds())
 	require.Equal(t, math.MaxInt64/int64(time.Second)+1, errors.Retry{After: math.MaxInt64}.Seconds())
+	require.Zero(t, errors.Retry{After: -3 * time.Second}.Seconds(), "a wait that is over")
 }
 
 // The header, retry_after and next_retry_in_seconds are one value, and no client that heeds it comes too early.
