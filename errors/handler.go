@@ -44,6 +44,9 @@ func Handler(fn HandlerFunc, hooks ...Hooks) http.Handler {
 			}
 			event.Answered = !rw.started
 			if event.Answered {
+				if _, large := AsType[*http.MaxBytesError](event.Err); large && r.ProtoMajor == 1 {
+					w.Header().Set("Connection", "close") // as http.MaxBytesReader does where it knows the writer
+				}
 				_ = Write(w, r, event.Err) // the client is gone: nobody is left to tell
 			}
 			for _, h := range hooks {

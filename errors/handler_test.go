@@ -295,6 +295,38 @@ func TestAFailureAfterAnInformationalResponseIsAnswered(t *testing.T) {
 	}
 }
 
+// http.MaxBytesReader tells the server's own writer to close the connection, so that nobody reads the rest; it does not know
+// a wrapped one.
+func TestABodyThatIsTooLargeClosesTheConnection(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]errors.HandlerFunc{
+		"at once": func(w http.ResponseWriter, r *http.Request) error {
+			_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10))
+			return err
+		},
+		"with a kind": func(w http.ResponseWriter, r *http.Request) error {
+			_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10))
+			return &errors.Error{Kind: errors.Invalid, Err: err}
+		},
+		"not too large": func(w http.ResponseWriter, r *http.Request) error {
+			_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100_000))
+			return errors.Join(err, errors.Invalid)
+		},
+	} {
+		for _, http2 := range []bool{false, true} {
+			srv := httptest.NewUnstartedServer(errors.Handler(read))
+			srv.EnableHTTP2 = http2
+			srv.StartTLS()
+			resp, err := srv.Client().Post(srv.URL, "text/plain", strings.NewReader(strings.Repeat("x", 10_000)))
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+			require.Equal(t, name != "not too large" && !http2, resp.Close, "%s, HTTP/2 %v", name, http2)
+			srv.Close()
+		}
+	}
+}
+
 // upgrade answers 101 on a hijacked connection and fails.
 func upgrade(conn net.Conn, err error) error {
 	if err != nil {
