@@ -208,13 +208,12 @@ func (o *Outbound) refusal(after time.Duration, why string) error {
 
 // Refund gives back what Acquire took for an attempt that was not sent, ago after Acquire returned: what has come back by
 // itself since then is not given a second time, and neither is a place in a quota of which the vendor has spoken since.
-// Call it at most once an Acquire. Within a pause it gives nothing back: after it, time counts.
+// Call it at most once an Acquire.
 func (o *Outbound) Refund(ago time.Duration) {
 	l := o.l
 	if l.cfg.Mode == Disabled {
 		return
 	}
-	ago = max(0, ago)
 	o.mu.Lock()
 	if o.learned <= o.now()-ago {
 		o.left++
@@ -222,9 +221,6 @@ func (o *Outbound) Refund(ago time.Duration) {
 	o.mu.Unlock()
 	if l.exempt(o.key) {
 		return
-	}
-	if time.Duration(o.paused.Load()) > o.now() {
-		return // the buckets count from its end, see acquire
 	}
 	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, key: o.key, at: l.now() - int64(ago)}
 	copy(d.debts[:], l.intervals[:]) // owed at the least: it was taken then

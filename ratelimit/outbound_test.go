@@ -332,9 +332,26 @@ func TestALateRefundGivesLess(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		o.Refund(300 * time.Millisecond) // of the second
 		require.Zero(t, acquire(t, o))
-		o.Refund(-time.Hour)
-		require.Zero(t, acquire(t, o), "there is no time before")
 	})
+}
+
+// Nor does it give what those who wait behind it have reserved.
+func TestARefundLeavesThoseWhoWaitTheirTurns(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]ratelimit.Config{
+		"memory": {}, "store": {Store: ratelimit.NewMemoryStore(), OnOutage: ratelimit.FailClosed},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := newLimiter(t, "1/second", cfg).Outbound("twilio")
+			acquire(t, o)
+			var wg sync.WaitGroup
+			wg.Go(func() { _, _ = o.Acquire(t.Context(), forever) })
+			synctest.Wait()
+			o.Refund(0)
+			require.Equal(t, 2*time.Second, barred(t, o, 0), name)
+			wg.Wait()
+		})
+	}
 }
 
 func TestARefundAddsNothingToALaterWordOfTheVendor(t *testing.T) {
@@ -431,8 +448,8 @@ func TestOutboundInShadowAndDisabledHoldsNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, mode := range []ratelimit.Mode{ratelimit.Shadow, ratelimit.Disabled} {
-			wouldHave := 0
-			l := newLimiter(t, "1/hour", ratelimit.Config{Mode: mode, Hooks: ratelimit.Hooks{OnDecision: func(e ratelimit.DecisionEvent) {
+			wouldHave, pauses := 0, 0
+			l := newLimiter(t, "1/hour", ratelimit.Config{Mode: mode, Hooks: ratelimit.Hooks{OnPause: func(ratelimit.PauseEvent) { pauses++ }, OnDecision: func(e ratelimit.DecisionEvent) {
 				if e.Verdict == ratelimit.WouldDeny || e.Wait > 0 {
 					wouldHave++
 				}
@@ -448,6 +465,7 @@ func TestOutboundInShadowAndDisabledHoldsNobody(t *testing.T) {
 			}
 			o.Refund(0)
 			require.Equal(t, mode == ratelimit.Shadow, wouldHave > 0)
+			require.Equal(t, mode == ratelimit.Shadow, pauses > 0, "disabled, nobody hears of it")
 		}
 	})
 }
