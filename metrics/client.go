@@ -54,7 +54,7 @@ type clientSeries struct {
 	recent         atomic.Pointer[reasonSeries] // an outage has one reason
 	succeeded      prometheus.Counter           // the usual reason
 	attemptSeconds [errors.Delivered + 1]lazy[histogram]
-	stops          *table[errors.Stop, prometheus.Counter]
+	stops          []prometheus.Counter // in the order of core.stopReasons, and other
 	ready          sync.Once
 }
 
@@ -67,17 +67,13 @@ func (c *core) initClient(s *service) {
 	cs := &s.client
 	cs.label = s.label
 	cs.reasons = newTable(maxReasons, other, func(reason string) *reasonSeries { return &reasonSeries{reason: reason, label: text(reason)} })
-	cs.stops = newTable(len(errors.Stops()), other, func(stop errors.Stop) *prometheus.Counter {
-		counter := c.stops.WithLabelValues(s.label, text(string(stop)))
-		return &counter
-	})
 }
 
 // begin makes what is to be there from the start, so that the first one shows in an increase.
 func (s *clientSeries) begin(c *core) {
 	s.ready.Do(func() {
-		for _, stop := range errors.Stops() {
-			s.stops.get(stop)
+		for _, stop := range append(errors.Stops(), other) {
+			s.stops = append(s.stops, c.stops.WithLabelValues(s.label, string(stop)))
 		}
 		s.succeeded = s.attempt(c, success)
 	})
@@ -169,7 +165,7 @@ func (c *Client) Ended(ctx context.Context, e Call) {
 	o := c.m.c.outcome(e.Kind)
 	c.series.call(c.m.c, method(e.Method), o).Inc()
 	if e.Stop != "" {
-		(*c.series.stops.get(e.Stop)).Inc()
+		c.series.stops[c.m.c.stop(e.Stop)].Inc()
 	}
 	if e.Attempts > 0 {
 		c.series.callTime(c.m.c, o).observe(ctx, c.m, e.Duration)

@@ -76,6 +76,7 @@ type core struct {
 	breakerFailures, breakerOpens, breakerTransitions, breakerRejects, wouldReject *prometheus.CounterVec
 
 	outcomes                                []string
+	stopReasons                             []errors.Stop
 	internal                                int // the place of errors.Internal in outcomes
 	calls, attempts, retries, stops         *prometheus.CounterVec
 	callSeconds, attemptSeconds             *prometheus.HistogramVec
@@ -96,7 +97,7 @@ type core struct {
 }
 
 func newCore(cfg Config) *core {
-	c := &core{cfg: cfg, born: time.Now(), outcomes: outcomes()}
+	c := &core{cfg: cfg, born: time.Now(), outcomes: outcomes(), stopReasons: errors.Stops()}
 	c.internal = slices.Index(c.outcomes, string(errors.Internal))
 	c.defineBreakers()
 	c.defineClients()
@@ -222,4 +223,14 @@ func (c *core) outcome(k errors.Kind) int {
 		}
 	}
 	return c.internal
+}
+
+// stop is the place of a reason in stopReasons; one that is unknown comes after them. The look-up in a map takes longer.
+func (c *core) stop(s errors.Stop) int {
+	for i, known := range c.stopReasons {
+		if known == s {
+			return i
+		}
+	}
+	return len(c.stopReasons)
 }
