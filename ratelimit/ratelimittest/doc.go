@@ -10,7 +10,9 @@
 //	}
 //
 // A limiter that is configured, tested, and mounted nowhere fails here, because the requests are real: each route is sent
-// requests until it refuses one for its rate.
+// requests until it refuses one for its rate. For a chi router the module chiroutes lists the routes. http.ServeMux cannot
+// tell its routes: register them from a table of yours and hand that to the test as well, so that none can be in the one
+// and not in the other.
 //
 // # Failure
 //

@@ -23,7 +23,8 @@ type Burst struct {
 
 // RequireLimited sends bursts through h, to each of routes, which read "POST /calls" or, for GET, "/calls", and fails t for
 // each that does not come to refuse requests for their rate: with 429 and a problem of kind rate_limited, and not from
-// the first one on. The handlers do run: pass an h whose vendors are fakes.
+// the first one on. The handlers do run: pass an h whose vendors are fakes. Patterns of an http.ServeMux that name no host
+// are routes as they stand, wildcards and "{$}" included.
 func RequireLimited(t testing.TB, h http.Handler, routes ...string) {
 	t.Helper()
 	Burst{}.RequireLimited(t, h, routes...)
@@ -51,7 +52,7 @@ func (b Burst) send(h http.Handler, route string) error {
 	if !ok {
 		method, path = http.MethodGet, route
 	}
-	path = strings.TrimSpace(path)
+	path = strings.TrimSuffix(strings.TrimSpace(path), "{$}") // of a ServeMux: this path and none below it
 	if !strings.HasPrefix(path, "/") {
 		return fmt.Errorf("%q is no route such as \"GET /path\"", route)
 	}
@@ -73,13 +74,9 @@ func (b Burst) send(h http.Handler, route string) error {
 			return fmt.Errorf("the handler panics: %v", panicked)
 		}
 		last = w.Code
-		if w.Code != http.StatusTooManyRequests {
-			continue
-		}
-		p, err := errors.DecodeProblem(w.Body.Bytes())
 		switch {
-		case err != nil || p.Kind != errors.RateLimited:
-			continue // of a vendor, say
+		case !refused(w, method):
+			continue
 		case n == 0:
 			return errors.New("it refuses the first request: what comes after it is not seen")
 		default:
@@ -97,6 +94,18 @@ func newRequest(method, path string) (r *http.Request, err error) {
 		}
 	}()
 	return httptest.NewRequest(method, path, nil), nil //nolint:noctx // it has the background's
+}
+
+// refused reports whether an answer is a limiter's refusal, and not a vendor's that was passed on, say.
+func refused(w *httptest.ResponseRecorder, method string) bool {
+	if w.Code != http.StatusTooManyRequests {
+		return false
+	}
+	if method == http.MethodHead { // it has no body to tell by
+		return w.Header().Get("Content-Type") == errors.ContentType
+	}
+	p, err := errors.DecodeProblem(w.Body.Bytes())
+	return err == nil && p.Kind == errors.RateLimited
 }
 
 func serve(h http.Handler, r *http.Request) (w *httptest.ResponseRecorder, panicked any) {

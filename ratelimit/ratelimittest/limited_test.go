@@ -95,3 +95,34 @@ func TestABurstMayBePrepared(t *testing.T) {
 	}}.RequireLimited(t, h, "GET /1", "PUT /2")
 	require.Equal(t, 22, sent)
 }
+
+// A HEAD is answered without a body, so that a limit on it went unseen.
+func TestHeadIsKnownByItsHeader(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.Handle("GET /", limiter(t, 10).Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok)))
+	ratelimittest.RequireLimited(t, mux, "HEAD /")
+	mux.HandleFunc("HEAD /vendor", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
+	fake := &fakeT{TB: t}
+	ratelimittest.Burst{Max: 20}.RequireLimited(fake, mux, "HEAD /vendor")
+	require.Len(t, fake.failures, 1)
+}
+
+func TestPatternsOfAServeMuxAreRoutes(t *testing.T) {
+	t.Parallel()
+	limited := limiter(t, 10).Handler(ratelimit.RemoteAddr)
+	patterns := []string{"GET /{$}", "POST /calls/{id}", "PUT /calls/{id}/notes/{note}", "GET /files/{path...}", "GET /static/"}
+	mux := http.NewServeMux()
+	hits := map[string]int{}
+	for _, p := range patterns {
+		mux.Handle(p, limited(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hits[r.Pattern]++ })))
+	}
+	mux.Handle("GET /", http.HandlerFunc(ok)) // what a route that is not met would fall to
+	ratelimittest.RequireLimited(t, mux, patterns...)
+	for _, p := range patterns {
+		require.Equal(t, 10, hits[p], p)
+	}
+	fake := &fakeT{TB: t}
+	ratelimittest.RequireLimited(fake, mux, "GET /else")
+	require.Len(t, fake.failures, 1)
+}
