@@ -61,7 +61,9 @@ func TestADecisionAllocatesNothing(t *testing.T) {
 	h := one.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	w := nobody{http.Header{}}
-	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { clear(w.h); h.ServeHTTP(w, r) }), 2.0, "the RateLimit field")
+	if !ratelimit.RaceEnabled { // its detector empties pools
+		require.Zero(t, testing.AllocsPerRun(1000, func() { clear(w.h); h.ServeHTTP(w, r) }), "one in some 20 requests, for the RateLimit field")
+	}
 }
 
 func BenchmarkAllow(b *testing.B) {

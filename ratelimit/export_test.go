@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// RaceEnabled reports whether the race detector is on.
+const RaceEnabled = raceEnabled
+
 // Hosts is the number of Outbounds that l holds.
 func Hosts(l *Limiter) int {
 	l.mu.Lock()
@@ -38,7 +41,8 @@ func (s *MemoryStore) Take(ctx context.Context, r Request) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	res, _ := s.memory(r).take(&r)
+	var res Result
+	s.memory(r).take(&r, &res)
 	return res, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prusik-go/prusik/errors"
@@ -72,17 +73,25 @@ func limitItems(limits []Limit) []string {
 
 // setFields adds the fields of d to h.
 func (l *Limiter) setFields(h http.Header, d *Decision) {
-	// The slices are this response's own: a handler may edit its header in place. Both are of one array.
-	values := &[2]string{l.policy}
-	partition := ""
+	policy, partition := l.policy, ""
 	if l.cfg.PartitionKey {
 		sum := sha256.Sum256([]byte(d.key))
 		partition = ";pk=:" + base64.StdEncoding.EncodeToString(sum[:12]) + ":"
-		values[0] = policyField(l.cfg.Limits, l.cfg.QuotaUnit, partition)
+		policy = policyField(l.cfg.Limits, l.cfg.QuotaUnit, partition)
 	}
+	// Those of other limiters on the route stay: a list may be spread over several lines.
+	policies, values := h[fieldPolicy], h[fieldLimit]
+	slip := l.slips.Get().(*slip) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	h[fieldPolicy] = slip.add(policies, policy)
+	h[fieldLimit] = slip.add(values, slip.write(l.appendItems(slip.draft[:0], d, partition)))
+	l.slips.Put(slip)
+	if l.cfg.Legacy != LegacyOff {
+		l.setLegacy(h, d)
+	}
+}
 
-	var room [128]byte
-	b := room[:0]
+// appendItems appends the value of the RateLimit field.
+func (l *Limiter) appendItems(b []byte, d *Decision, partition string) []byte {
 	for i, item := range l.items {
 		remaining, next := d.left(i)
 		b = append(b, item...)
@@ -95,20 +104,45 @@ func (l *Limiter) setFields(h http.Header, d *Decision) {
 		}
 		b = append(b, partition...)
 	}
-	values[1] = string(b)
-	// Those of other limiters on the route stay: a list may be spread over several lines.
-	addField(h, fieldPolicy, values[0:1:1])
-	addField(h, fieldLimit, values[1:2:2])
-	if l.cfg.Legacy != LegacyOff {
-		l.setLegacy(h, d)
-	}
+	return b
 }
 
-func addField(h http.Header, name string, value []string) {
-	if before := h[name]; before != nil {
-		value = append(before, value...)
+// slip is what fields are written on: pieces of memory that texts and values are cut from, so that a request costs a small
+// part of an allocation. The price is that a header that is kept keeps up to 2 KiB that it shares with others.
+type slip struct {
+	draft  []byte
+	text   strings.Builder
+	values []string
+}
+
+const (
+	slipText   = 1024 // bytes
+	slipValues = 64
+)
+
+// write returns the text of b, which becomes the next draft's room.
+func (s *slip) write(b []byte) string {
+	s.draft = b
+	if s.text.Cap()-s.text.Len() < len(b) {
+		s.text.Reset()
+		s.text.Grow(max(slipText, len(b)))
 	}
-	h[name] = value
+	start := s.text.Len()
+	s.text.Write(b)
+	return s.text.String()[start:]
+}
+
+// add returns values and v. No two fields have the same array: who appends to one or changes it in place changes no other.
+func (s *slip) add(values []string, v string) []string {
+	if values != nil {
+		return append(values, v)
+	}
+	n := len(s.values)
+	if n == cap(s.values) {
+		s.values, n = make([]string, 0, slipValues), 0
+	}
+	s.values = append(s.values, v)
+	return s.values[n : n+1 : n+1]
 }
 
 // seconds rounds up.

@@ -34,7 +34,8 @@ func (l *Limiter) Handler(key KeyFunc) func(http.Handler) http.Handler {
 
 // admit decides on r, and answers it where it does not pass.
 func (l *Limiter) admit(w http.ResponseWriter, r *http.Request, key KeyFunc) bool {
-	d, err := l.decide(r, key)
+	var d Decision
+	err := l.decide(r, key, &d)
 	switch {
 	case l.cfg.Mode == Shadow:
 		return true
@@ -52,18 +53,18 @@ func (l *Limiter) admit(w http.ResponseWriter, r *http.Request, key KeyFunc) boo
 	return true
 }
 
-func (l *Limiter) decide(r *http.Request, key KeyFunc) (Decision, error) {
+func (l *Limiter) decide(r *http.Request, key KeyFunc, d *Decision) error {
 	if key == nil {
-		return Decision{}, l.invalid("Handler was given no KeyFunc")
+		return l.invalid("Handler was given no KeyFunc")
 	}
 	k, err := key(r)
 	if err != nil {
 		l.report(err, 0)
-		return Decision{}, err
+		return err
 	}
 	cost := int64(1)
 	if l.cfg.Cost != nil {
 		cost = l.cfg.Cost(r)
 	}
-	return l.take(r.Context(), k, cost, 0, 0)
+	return l.take(r.Context(), d, k, cost, 0, 0)
 }

@@ -9,10 +9,12 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/prusik-go/prusik/errors"
@@ -181,6 +183,42 @@ func TestAHeaderEditedInPlace(t *testing.T) {
 	w = serve(t, l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok)))
 	require.Equal(t, []string{`"api";q=10;w=60`}, w.Header()["Ratelimit-Policy"])
 	require.Equal(t, []string{`"api";r=6;t=6`}, w.Header()["Ratelimit"])
+}
+
+// Fields are cut from memory that answers share: what becomes of one must not show in another, not even of those that are
+// kept.
+func TestTheFieldsOfAnAnswerAreItsOwn(t *testing.T) {
+	t.Parallel()
+	long := ratelimit.Limits{{Count: 1_000_000, Period: time.Hour}}
+	for i := range ratelimit.MaxLimits - 1 {
+		long = append(long, ratelimit.Limit{Name: strings.Repeat("n", 60+i%4) + strconv.Itoa(i), Count: 1_000_000, Period: time.Hour})
+	}
+	for name, limits := range map[string]ratelimit.Limits{"one": long[:1], "eight, longer than a piece": long} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLimiter(t, "", ratelimit.Config{Limits: limits, Legacy: ratelimit.LegacyResetSeconds})
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					h := l.Handler(constant("k"))(http.HandlerFunc(ok))
+					var kept, copies []http.Header
+					for range 300 {
+						w := serve(t, h)
+						kept, copies = append(kept, w.Header()), append(copies, w.Header().Clone())
+						h := serve(t, h).Header()
+						for field := range h {
+							h[field][0] = "mine"
+							h[field] = append(h[field], "mine")
+						}
+					}
+					assert.Equal(t, copies, kept)
+				})
+			}
+			wg.Wait()
+			names, _ := field(t, serve(t, l.Handler(constant("k"))(http.HandlerFunc(ok))).Header()["Ratelimit"])
+			require.Len(t, names, len(limits))
+		})
+	}
 }
 
 func TestLegacyFieldsNameTheirUnit(t *testing.T) {

@@ -88,6 +88,36 @@ func peer(r *http.Request) (addr netip.Addr, text string, ok bool) { return pars
 // parseAddr reads "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]" and "[2001:db8::1]:80", without zone and
 // unmapped. text is the address as it is written in s.
 func parseAddr(s string) (addr netip.Addr, text string, ok bool) {
+	if quad, n := leadingIPv4(s); n > 0 && isPort(s[n:]) {
+		return netip.AddrFrom4(quad), s[:n], true
+	}
+	return parseAnyAddr(s)
+}
+
+// leadingIPv4 reads the IPv4 address that s begins with, as netip does, and its length; or 0, for others to say. Most keys of
+// a server are of these, and this takes a quarter of the time of the other way.
+func leadingIPv4(s string) (quad [4]byte, n int) {
+	for field := range quad {
+		if field > 0 {
+			if n == len(s) || s[n] != '.' {
+				return quad, 0
+			}
+			n++
+		}
+		start, value := n, 0
+		for ; n < len(s) && n < start+3 && '0' <= s[n] && s[n] <= '9'; n++ {
+			value = value*10 + int(s[n]-'0')
+		}
+		if n == start || value > 255 || s[start] == '0' && n > start+1 {
+			return quad, 0
+		}
+		quad[field] = byte(value)
+	}
+	return quad, n
+}
+
+// parseAnyAddr is parseAddr for whatever there is.
+func parseAnyAddr(s string) (addr netip.Addr, text string, ok bool) {
 	text = s
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')

@@ -50,7 +50,7 @@ func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {
 			most++
 		}
 		m.shards[i].table = table{limits: len(limits), most: most}
-		m.shards[i].next = i // each starts with its neighbour: together they are round soon
+		m.shards[i].next = uint32(i) // each starts with its neighbour: together they are round soon
 	}
 	return m
 }
@@ -69,29 +69,29 @@ func (m *memory) hash(key string) (s *shard, a, b int64) {
 	return s, a, b
 }
 
-// take decides as [Store] says, and tells the time it did.
-func (m *memory) take(r *Request) (res Result, now int64) {
+// take decides as [Store] says, and tells the time it did. res is zero before.
+func (m *memory) take(r *Request, res *Result) (now int64) {
 	s, a, b := m.hash(r.Key)
-	return m.takeOf(s, a, b, r)
+	return m.takeOf(s, a, b, r, res)
 }
 
 // takeOf is take for a key whose hash is known.
-func (m *memory) takeOf(s *shard, a, b int64, r *Request) (res Result, now int64) {
+func (m *memory) takeOf(s *shard, a, b int64, r *Request, res *Result) (now int64) {
 	s.mu.Lock()
 	now = m.now() // under the lock: it never runs backwards for a bucket
 	s.forget(now)
-	m.decide(&s.table, a, b, now, r, &res)
+	m.decide(&s.table, a, b, now, r, res)
 	s.ops++
 	other := -1
 	if s.ops%upkeepEvery == 0 {
-		s.next = (s.next + 1) & (len(m.shards) - 1)
-		other = s.next
+		s.next++
+		other = int(s.next) & (len(m.shards) - 1)
 	}
 	s.mu.Unlock()
 	if other >= 0 {
 		m.upkeep(&m.shards[other], now)
 	}
-	return res, now
+	return now
 }
 
 func (m *memory) decide(t *table, a, b, now int64, r *Request, res *Result) {

@@ -14,7 +14,8 @@ import (
 )
 
 func take(m *memory, r *Request) Result {
-	res, _ := m.take(r)
+	var res Result
+	m.take(r, &res)
 	return res
 }
 

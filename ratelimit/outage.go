@@ -21,7 +21,7 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 		err = errors.New(errBadResult)
 	}
 	if err == nil {
-		d.decided(res, l.now())
+		d.decided(&res, l.now())
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.Canceled) { // the caller has left: that is no outage
@@ -31,7 +31,7 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 	l.report(err, d.Outage)
 	switch {
 	case d.Outage == LocalShare:
-		l.askMemory(d, &r)
+		d.askShare(&r)
 	case d.Outage == FailOpen || l.cfg.Mode == Shadow:
 		d.Verdict = Exempt
 	default:
@@ -44,12 +44,13 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 	return nil
 }
 
-// askMemory decides by this process's share. What is left of a share is nothing to tell a client.
-func (l *Limiter) askMemory(d *Decision, r *Request) {
+// askShare decides by this process's share. What is left of a share is nothing to tell a client.
+func (d *Decision) askShare(r *Request) {
+	l := d.limiter
 	if smallest := l.cfg.Limits[l.smallest]; d.Cost > share(smallest, l.cfg.Replicas).Burst {
 		d.Verdict, d.Policy = Denied, smallest.Name
 		return
 	}
-	d.decided(l.memory.take(r))
+	d.askMemory(r)
 	d.known = false
 }

@@ -102,14 +102,14 @@ func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time
 		return 0, l.gone(ctx)
 	}
 	if o.direct && o.paused.Load() == 0 && o.window.Load() == 0 {
-		r := Request{Cost: 1}
-		if res, _ := l.memory.takeOf(o.shard, o.a, o.b, &r); res.Allowed {
+		var res Result
+		if l.memory.takeOf(o.shard, o.a, o.b, &Request{Cost: 1}, &res); res.Allowed {
 			return 0, nil
 		}
 	}
 	if l.cfg.Mode == Shadow {
-		_, err := l.take(ctx, o.key, 1, until(ctx, most), 0)
-		return 0, err
+		var d Decision
+		return 0, l.take(ctx, &d, o.key, 1, until(ctx, most), 0)
 	}
 	for {
 		again, w, err := o.acquire(ctx, until(ctx, most-waited))
@@ -128,8 +128,8 @@ func (o *Outbound) acquire(ctx context.Context, most time.Duration) (again bool,
 		o.uncount(counted)
 		return false, 0, o.refusal(hold, "the vendor asked for a pause")
 	}
-	d, err := o.l.take(ctx, o.key, 1, most, hold)
-	if err == nil && d.Verdict == Denied {
+	var d Decision
+	if err = o.l.take(ctx, &d, o.key, 1, most, hold); err == nil && d.Verdict == Denied {
 		err = o.refusal(d.RetryAfter, "limit "+d.Policy)
 	}
 	if err != nil {

@@ -23,6 +23,7 @@ type Limiter struct {
 	allowed   map[string]struct{} // Config.AllowList
 	policy    string              // the RateLimit-Policy field
 	items     []string            // of the RateLimit field, up to where they differ
+	slips     sync.Pool           // of *slip
 	born      time.Time           // of the limiter's clock, with a monotonic reading
 
 	mu        sync.Mutex
@@ -61,6 +62,7 @@ func New(name string, cfg Config) (*Limiter, error) {
 	for _, key := range cfg.AllowList {
 		l.allowed[key] = struct{}{}
 	}
+	l.slips.New = func() any { return new(slip) }
 	l.policy, l.items = policyField(cfg.Limits, cfg.QuotaUnit, ""), limitItems(cfg.Limits)
 	return l, nil
 }
@@ -105,8 +107,9 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 // A refusal is no error: ask [Decision.Allowed], or take [Decision.Err]. The error is for where nothing could be decided: an
 // empty key, a negative cost, a ctx that is canceled, or an outage of the Store with [FailClosed] (kind unavailable). With
 // memory it allocates nothing.
-func (l *Limiter) AllowN(ctx context.Context, key string, cost int64) (Decision, error) {
-	return l.take(ctx, key, cost, 0, 0)
+func (l *Limiter) AllowN(ctx context.Context, key string, cost int64) (d Decision, err error) {
+	err = l.take(ctx, &d, key, cost, 0, 0)
+	return d, err
 }
 
 // Wait waits until one request of key may be made: see [Limiter.WaitN].
@@ -118,12 +121,11 @@ func (l *Limiter) Wait(ctx context.Context, key string) (Decision, error) {
 // returns at once, with the error of [Decision.Err] and nothing taken, where the wait would be longer than ctx's deadline
 // or [Config.MaxWait] lets, or cost is more than a burst. Where ctx is done while it waits, the units are given back, as
 // [Decision.Refund] does, and the error is of kind canceled, or unavailable for a deadline. In [Shadow] it does not wait.
-func (l *Limiter) WaitN(ctx context.Context, key string, cost int64) (Decision, error) {
+func (l *Limiter) WaitN(ctx context.Context, key string, cost int64) (d Decision, err error) {
 	if ctx.Err() != nil {
-		return Decision{}, l.gone(ctx)
+		return d, l.gone(ctx)
 	}
-	d, err := l.take(ctx, key, cost, until(ctx, l.maxWait()), 0)
-	if err == nil {
+	if err = l.take(ctx, &d, key, cost, until(ctx, l.maxWait()), 0); err == nil {
 		err = d.Err()
 	}
 	if err != nil || d.Wait == 0 || l.cfg.Mode == Shadow {
@@ -175,28 +177,32 @@ func (l *Limiter) gone(ctx context.Context) error {
 	return e
 }
 
-// take decides, applies the mode and reports.
-func (l *Limiter) take(ctx context.Context, key string, cost int64, maxWait, delay time.Duration) (Decision, error) {
+// take decides, applies the mode and reports. d is zero before, and after an error.
+func (l *Limiter) take(ctx context.Context, d *Decision, key string, cost int64, maxWait, delay time.Duration) error {
+	d.Cost = cost
 	if l.cfg.Mode == Disabled {
-		return Decision{Verdict: Exempt, Cost: cost}, nil
+		d.Verdict = Exempt
+		return nil
 	}
-	d := Decision{limiter: l, key: key, Cost: cost}
+	d.limiter, d.key = l, key
+	var err error
 	switch {
 	case key == "":
-		return Decision{}, l.invalid("an empty key: it would be one bucket for all")
+		err = l.invalid("an empty key: it would be one bucket for all")
 	case cost < 0:
-		return Decision{}, l.invalid("a cost of " + strconv.FormatInt(cost, 10) + ", want 0 or more")
+		err = l.invalid("a cost of " + strconv.FormatInt(cost, 10) + ", want 0 or more")
 	case l.exempt(key):
 		d.Verdict = Exempt
 	case cost > l.cfg.Limits[l.smallest].Burst:
 		d.Verdict, d.Policy = Denied, l.cfg.Limits[l.smallest].Name
 	case l.cfg.Store != nil:
-		if err := l.ask(ctx, &d, maxWait, delay); err != nil {
-			return Decision{}, err
-		}
+		err = l.ask(ctx, d, maxWait, delay)
 	default:
-		r := Request{Key: key, Cost: cost, MaxWait: maxWait, Delay: delay}
-		d.decided(l.memory.take(&r))
+		d.askMemory(&Request{Key: key, Cost: cost, MaxWait: maxWait, Delay: delay})
+	}
+	if err != nil {
+		*d = Decision{}
+		return err
 	}
 	if l.cfg.Mode == Shadow && d.Verdict == Denied {
 		d.Verdict = WouldDeny
@@ -207,10 +213,17 @@ func (l *Limiter) take(ctx context.Context, key string, cost int64, maxWait, del
 			Wait: d.Wait, RetryAfter: d.RetryAfter, Outage: d.Outage,
 		})
 	}
-	return d, nil
+	return nil
 }
 
-func (d *Decision) decided(r Result, at int64) {
+// askMemory lets the memory decide.
+func (d *Decision) askMemory(r *Request) {
+	var res Result
+	at := d.limiter.memory.take(r, &res)
+	d.decided(&res, at)
+}
+
+func (d *Decision) decided(r *Result, at int64) {
 	d.known, d.debts, d.at = true, r.Debts, at
 	if r.Allowed {
 		d.Verdict, d.Wait = Allowed, r.Wait

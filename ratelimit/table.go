@@ -5,26 +5,26 @@ import (
 	"sync"
 )
 
-// shard is a table with its lock, on cache lines of its own.
+// shard is a table with its lock, a cache line away from the next one. What every decision needs comes first.
 type shard struct {
-	mu sync.Mutex
+	mu   sync.Mutex
+	ops  uint32
+	next uint32 // shard to look after
 	table
 
-	ops  uint32
-	next int // shard to look after
-	_    [64]byte
+	_ [64]byte
 }
 
 // table is a hash table of bounded size with open addressing: a slot is two words of hash and one word a limit, and a
 // search goes on to the next slot. Deleting moves what follows back, so that nothing is left of what is gone.
 type table struct {
-	limits int // of a bucket
-	most   int // keys
 	slots  []int64
-	mask   int // slots-1
-	used   int
-	hand   int   // where the next sweep starts
+	mask   int   // slots-1
 	latest int64 // no time in the table or in debts is later: from then on nothing of it matters
+	limits int   // of a bucket
+	most   int   // keys
+	used   int
+	hand   int // where the next sweep starts
 
 	// debts remembers, in bounded space, the buckets that were evicted before they were full: two rows of cells, each
 	// cell the latest time of all evicted keys that fall on it. A key that comes back starts with the lesser of its
