@@ -14,6 +14,8 @@ type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 
 // HandlerEvent reports a request that ended in an error or a panic.
 type HandlerEvent struct {
+	// Request is the one Handler was given. Its Pattern is that of the route where no router between the two copies it:
+	// around an http.ServeMux it is known, on chi where [Middleware] is mounted by Use, not around the router.
 	Request *http.Request
 	// Err is what the handler returned, or an [*Error] of kind [Internal] for a panic.
 	Err error
@@ -101,6 +103,12 @@ func (w *responseWriter) WriteHeader(status int) {
 func (w *responseWriter) Write(b []byte) (int, error) {
 	w.started = true
 	return w.ResponseWriter.Write(b)
+}
+
+// WriteString spares io.WriteString a copy, which net/http's writer does not need.
+func (w *responseWriter) WriteString(s string) (int, error) {
+	w.started = true
+	return io.WriteString(w.ResponseWriter, s)
 }
 
 // ReadFrom keeps net/http's sendfile path. A source that gives nothing has not begun the response.

@@ -122,7 +122,7 @@ func TestHandlerCutsTheConnectionWhereTheResponseHasBegun(t *testing.T) {
 	t.Parallel()
 	for name, fn := range map[string]errors.HandlerFunc{
 		"error after Write and Flush": func(w http.ResponseWriter, _ *http.Request) error {
-			_, _ = io.WriteString(w, "half")
+			_, _ = w.Write([]byte("half"))
 			w.(http.Flusher).Flush()
 			return errors.VendorBadResponse
 		},
@@ -435,4 +435,32 @@ func TestReadFromReachesTheServersWriter(t *testing.T) {
 	}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	require.Same(t, src, w.src)
 	require.Equal(t, "file", w.w.Body.String())
+}
+
+// stringWriter counts what is written to it as a string.
+type stringWriter struct {
+	bare
+
+	strings int
+}
+
+func (w *stringWriter) WriteString(s string) (int, error) { w.strings++; return w.w.WriteString(s) }
+
+// io.WriteString copied every string because of the writer between: one allocation an answer.
+func TestAStringReachesTheServersWriterAsAString(t *testing.T) {
+	t.Parallel()
+	w := &stringWriter{bare: bare{httptest.NewRecorder()}}
+	errors.Handler(func(w http.ResponseWriter, _ *http.Request) error {
+		_, err := io.WriteString(w, "text")
+		return err
+	}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Equal(t, 1, w.strings)
+	require.Equal(t, "text", w.w.Body.String())
+
+	without := bare{httptest.NewRecorder()}
+	errors.Handler(func(w http.ResponseWriter, _ *http.Request) error {
+		_, err := io.WriteString(w, "text")
+		return err
+	}).ServeHTTP(without, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Equal(t, "text", without.w.Body.String())
 }

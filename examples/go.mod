@@ -7,6 +7,7 @@ require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prusik-go/prusik v0.0.0
+	github.com/prusik-go/prusik/ratelimit/ratelimittest/chiroutes v0.0.0
 	github.com/stretchr/testify v1.12.1
 	github.com/twilio/twilio-go v1.31.0
 	go.uber.org/goleak v1.3.0
@@ -34,3 +35,5 @@ require (
 )
 
 replace github.com/prusik-go/prusik => ../
+
+replace github.com/prusik-go/prusik/ratelimit/ratelimittest/chiroutes => ../ratelimit/ratelimittest/chiroutes
