@@ -4,7 +4,7 @@ TOOLS   := $(CURDIR)/bin
 LINT    := $(TOOLS)/golangci-lint
 FUZZ    ?= 20000x
 
-.PHONY: check build lint test cost fuzz drill bench
+.PHONY: check build lint test cost fuzz drill bench dashboard
 
 # All tests: what decides whether a change lands.
 check: build lint test cost fuzz drill
@@ -38,3 +38,7 @@ drill:
 
 bench:
 	go -C internal/bench run ./cmd/ratios
+
+# The picture of the dashboard; needs prometheus and chromium.
+dashboard:
+	go -C examples test -count=1 -run OnCall ./internal/oncall -oncall.draw=$(CURDIR)/metrics/ops/dashboard.png

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/VapiAI/server-sdk-go v0.9.0
 	github.com/go-chi/chi/v5 v5.5.0
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prusik-go/prusik v0.0.0
 	github.com/prusik-go/prusik/ratelimit/ratelimittest/chiroutes v0.0.0
