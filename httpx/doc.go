@@ -20,7 +20,8 @@
 //
 // The order of the pipeline, outermost first: correlation, metrics and log of the call, kill switch, bulkhead, total
 // timeout, retry [ outbound rate limit, breaker, attempt timeout, metrics of the attempt, base ]. [Transport.RoundTrip] is
-// all of it, and [Transport.Explain] prints it with its numbers.
+// all of it, and [Transport.Explain] prints it with its numbers. With Config.Metrics, Prometheus has the same list as
+// resilience_policy_info, and all that package metrics counts.
 //
 // # Retries
 //

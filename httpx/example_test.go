@@ -10,8 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/metrics"
 )
 
 // vendor answers 503 to the first requests, then 200.
@@ -44,6 +48,44 @@ func ExampleNewClient() {
 	body, _ := io.ReadAll(resp.Body)
 	fmt.Println(resp.StatusCode, string(body))
 	// Output: 200 hello
+}
+
+// One field, and the call, its attempts and its breaker are counted. A vendor that goes down is seen at the next scrape.
+func ExampleNewClient_metrics() {
+	srv := vendor(3)
+	defer srv.Close()
+	reg := prometheus.NewRegistry()
+	m, err := metrics.New(reg, metrics.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client, err := httpx.NewClient("vendor", httpx.Config{BackoffBase: time.Millisecond, Metrics: m})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		if resp, err := client.Get(srv.URL); err == nil {
+			_ = resp.Body.Close()
+		}
+	}
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	client.CloseIdleConnections()
+	for line := range strings.Lines(w.Body.String()) {
+		for _, name := range []string{"http_client_calls_total", "http_client_attempts_total", "circuit_breaker_state"} {
+			if strings.HasPrefix(line, name) {
+				fmt.Print(line)
+			}
+		}
+	}
+	// Output:
+	// circuit_breaker_state{key="",service="vendor"} 2
+	// http_client_attempts_total{reason="503",service="vendor"} 3
+	// http_client_attempts_total{reason="success",service="vendor"} 0
+	// http_client_calls_total{method="GET",outcome="circuit_open",service="vendor"} 1
+	// http_client_calls_total{method="GET",outcome="vendor_bad_response",service="vendor"} 1
 }
 
 // A POST without an idempotency key is sent once, and what is known of it is told.

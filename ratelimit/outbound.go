@@ -46,7 +46,7 @@ type Outbound struct {
 }
 
 // Outbound returns the one Outbound of key, which is the vendor's name, account or host: who asks for the same key
-// shares buckets and pauses. The empty key is the limiter's name.
+// shares buckets and pauses. The empty key is the limiter's name. It is kept as long as the limiter is: a key is no user.
 func (l *Limiter) Outbound(key string) *Outbound {
 	if key == "" {
 		key = l.name

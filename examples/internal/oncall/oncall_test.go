@@ -90,7 +90,7 @@ func (w *watch) seen(names ...string) func() []string {
 
 func TestOnCall(t *testing.T) {
 	tool(t, "prometheus")
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	p := start(t)
 	var stopTraffic context.CancelFunc
