@@ -379,27 +379,3 @@ func TestClientsOfOneNameShareTheirSeries(t *testing.T) {
 		samples(t, reg, "http_client_calls", "http_client_in_flight"))
 	runtime.KeepAlive(clients)
 }
-
-// Not by a single allocation.
-func TestMetricsAllocateNothing(t *testing.T) {
-	base := stub{body: "ok"}
-	cost := func(cfg httpx.Config) float64 {
-		c := client(t, cfg)
-		for range 2000 { // a native histogram makes its buckets as durations come
-			get(t, c)
-		}
-		return testing.AllocsPerRun(500, func() { get(t, c) })
-	}
-	m, _ := counters(t)
-	if with, without := cost(httpx.Config{Base: base, Metrics: m}), cost(httpx.Config{Base: base}); with > without+0.5 {
-		t.Errorf("%.1f allocations a call with metrics, %.1f without", with, without)
-	}
-	m, _ = counters(t)
-	down := stub{err: errors.New("down")}
-	open := httpx.Config{Base: down, Breaker: breaker.Config{Failures: 1}, MaxAttempts: -1}
-	without := cost(open)
-	open.Metrics = m
-	if with := cost(open); with > without+0.5 {
-		t.Errorf("%.1f allocations a refusal with metrics, %.1f without", with, without)
-	}
-}

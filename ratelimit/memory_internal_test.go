@@ -231,6 +231,26 @@ func TestFullBucketsAreEvictedFirst(t *testing.T) {
 	})
 }
 
+// A table that is at its bound and holds full buckets has room: nobody is evicted.
+func TestAFullBucketMakesRoomAtTheBound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(limitsOf(t, "10/minute"), 50, time.Now())
+		require.True(t, take(m, &Request{Key: "busy", Cost: 10}).Allowed)
+		for i := range 49 {
+			require.True(t, take(m, &Request{Key: "old" + strconv.Itoa(i), Cost: 1}).Allowed)
+		}
+		require.Equal(t, 50, m.keys())
+		time.Sleep(6 * time.Second)
+		for i := range 10 { // before any upkeep
+			require.True(t, take(m, &Request{Key: "new" + strconv.Itoa(i), Cost: 10}).Allowed)
+		}
+		require.Zero(t, m.evictions.Load())
+		require.Nil(t, m.shards[0].debts)
+		require.False(t, take(m, &Request{Key: "busy", Cost: 2}).Allowed)
+	})
+}
+
 func TestTheLeastIndebtedIsEvicted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

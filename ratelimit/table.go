@@ -171,20 +171,16 @@ func (t *table) sweep(now int64, slots int) {
 // least, or -1.
 func (t *table) scan(now int64, slots int) (least int) {
 	least = -1
-	owes, dropped := int64(math.MaxInt64), false
+	owes := int64(math.MaxInt64)
 	for n := min(slots, t.size()); n > 0; n-- {
 		i := t.hand
 		for t.taken(i) && t.fullAt(i) <= now { // what is moved here is looked at as well
 			t.remove(i)
-			dropped = true
 		}
 		if t.taken(i) && t.fullAt(i) < owes {
 			least, owes = i, t.fullAt(i)
 		}
 		t.hand = (i + 1) & t.mask
-	}
-	if dropped {
-		return -1
 	}
 	return least
 }
