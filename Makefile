@@ -1,5 +1,5 @@
 # Every module has a go.mod of its own: what a user of the library never needs stays out of the root's.
-MODULES := . examples internal/bench ratelimit/redisstore ratelimit/ratelimittest/chiroutes
+MODULES := . examples internal/bench httpx/tracing ratelimit/redisstore ratelimit/ratelimittest/chiroutes
 TOOLS   := $(CURDIR)/bin
 LINT    := $(TOOLS)/golangci-lint
 FUZZ    ?= 20000x
@@ -24,6 +24,7 @@ test:
 # What is allocated is counted without the race detector, which allocates itself.
 cost:
 	go test ./breaker ./correlation ./errors ./metrics ./ratelimit/... ./httpx/internal/...
+	go -C httpx/tracing test -run Cost .
 	go -C internal/bench test -run Budget .
 
 # Every fuzzer for a bounded number of inputs; `make fuzz FUZZ=10m` for a long run.

@@ -12,12 +12,12 @@ const canonical = "X-Correlation-Id"
 // maxLen is the longest id accepted: a UUID is 36, the longest trace ids in use are 55.
 const maxLen = 64
 
-// scope is a context that carries an id. It is a context type of its own, and holds the header values made of
+// scope is a context that carries an id, or a trace, or both. It is a context type of its own, and holds the header values made of
 // the id, so that a request costs one allocation here and not four.
 type scope struct {
 	context.Context //nolint:containedctx // it is one
 
-	id    string
+	id    string // empty: none
 	trace Trace
 	// echo and sent are header values: one for the response, one for outbound requests. Nobody else's slice is
 	// ever the same array, so that a handler that edits its response header in place changes nothing else.
@@ -53,7 +53,7 @@ func ID(ctx context.Context) (string, bool) {
 	if s == nil {
 		return "", false
 	}
-	return s.id, true
+	return s.id, s.id != ""
 }
 
 // WithID returns a context that carries id, in place of the one ctx may have; the trace is kept. An id that is
@@ -82,7 +82,7 @@ func WithID(ctx context.Context, id string) context.Context {
 func Detach(ctx context.Context) context.Context {
 	detached := context.WithoutCancel(ctx)
 	if _, ok := ID(ctx); !ok {
-		return newScope(detached, NewID(), Trace{})
+		return WithID(detached, NewID())
 	}
 	return detached
 }

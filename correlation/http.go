@@ -100,9 +100,9 @@ func outbound(req *http.Request) *http.Request {
 		ctx = WithID(ctx, raw[0])
 	}
 	s := scopeOf(ctx)
-	if s == nil {
-		s = newScope(ctx, NewID(), Trace{})
-		ctx = s
+	if s == nil || s.id == "" {
+		ctx = WithID(ctx, NewID())
+		s = scopeOf(ctx)
 	}
 	h := make(http.Header, len(req.Header)+1)
 	for k, v := range req.Header {

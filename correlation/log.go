@@ -14,14 +14,14 @@ const (
 )
 
 // LogHandler adds the id of the context a record was logged with as correlation_id, and trace_id and span_id where
-// the request came with a traceparent. They stand at the root of the record whatever groups the logger has opened, so
-// that one query finds every line of a request. A key that the logger or the record has at the root already is left
-// alone. Without an id in the context a record passes as it is.
+// the request came with a traceparent or a tracer has put its own there ([WithTrace]). They stand at the root of the
+// record whatever groups the logger has opened, so that one query finds every line of a request. A key that the logger
+// or the record has at the root already is left alone. Without an id or a trace in the context a record passes as it is.
 //
 // Only the context can carry the id: log with InfoContext and its siblings, not with Info. Groups opened on next before
 // it was given to LogHandler cannot be undone. next must not be nil.
 //
-// With an id, a logger's groups reach next as group values of the record, which slog defines to mean the same.
+// With either, a logger's groups reach next as group values of the record, which slog defines to mean the same.
 func LogHandler(next slog.Handler) slog.Handler {
 	return &logHandler{root: next, plain: next}
 }
@@ -31,7 +31,7 @@ type logHandler struct {
 	// root has the attributes given outside of any group; open is the innermost group since then, or nil.
 	root slog.Handler
 	open *logGroup
-	// plain has the same attributes and groups in next's own way, for records without an id.
+	// plain has the same attributes and groups in next's own way, for records without either.
 	plain slog.Handler
 	// has are the keys of ours that root has.
 	has keySet

@@ -5,12 +5,24 @@ import (
 	"net/http"
 )
 
-// Trace is what a W3C traceparent header says of the caller.
+// Trace is what a W3C traceparent header says of the caller, or what a tracer says of itself ([WithTrace]).
 type Trace struct {
-	// TraceID is the trace, 32 hex digits. SpanID is the caller's span, 16 hex digits.
+	// TraceID is the trace, 32 lower-case hex digits. SpanID is the span in it, 16 of them: the caller's, until a tracer
+	// says otherwise.
 	TraceID, SpanID string
-	// Sampled is the caller's sampled flag: it may have recorded its part of the trace.
+	// Sampled is the sampled flag: whoever made the span may have recorded it.
 	Sampled bool
+}
+
+// WithTrace returns a context that carries t, in place of the trace ctx may have; the id is kept. It is for tracers: log
+// records then have the live span's ids, and not those the request came with. A t whose ids are not those of W3C Trace
+// Context changes nothing and ctx itself is returned.
+func WithTrace(ctx context.Context, t Trace) context.Context {
+	if len(t.TraceID) != traceIDLen || len(t.SpanID) != spanIDLen || !hexID(t.TraceID) || !hexID(t.SpanID) {
+		return ctx
+	}
+	id, _ := ID(ctx)
+	return newScope(ctx, id, t)
 }
 
 // TraceOf returns the trace the request of ctx is part of, and whether there is one.
@@ -24,6 +36,8 @@ func TraceOf(ctx context.Context) (Trace, bool) {
 
 const (
 	traceparent    = "Traceparent"
+	traceIDLen     = 32
+	spanIDLen      = 16
 	traceparentLen = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
 )
 

@@ -1,6 +1,9 @@
 package correlation_test
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -78,4 +81,65 @@ func TestTraceStaysWithTheID(t *testing.T) {
 
 	_, ok = correlation.TraceOf(correlation.WithID(t.Context(), "other"))
 	require.False(t, ok)
+}
+
+func TestWithTraceTakesThePlaceOfTheCallers(t *testing.T) {
+	t.Parallel()
+	live := correlation.Trace{TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331"}
+	ctx := correlation.WithTrace(traced(t), live)
+	got, ok := correlation.TraceOf(ctx)
+	require.True(t, ok)
+	require.Equal(t, live, got)
+	id, _ := correlation.ID(ctx)
+	require.Equal(t, "mine", id)
+
+	for _, bad := range []correlation.Trace{
+		{}, {TraceID: live.TraceID}, {SpanID: live.SpanID}, {TraceID: live.TraceID + "0", SpanID: live.SpanID},
+		{TraceID: live.TraceID, SpanID: "0000000000000000"}, {TraceID: live.TraceID, SpanID: "\n7ad6b7169203331"},
+		{TraceID: "0AF7651916CD43DD8448EB211C80319C", SpanID: live.SpanID},
+	} {
+		require.Equal(t, ctx, correlation.WithTrace(ctx, bad), "%+v", bad)
+	}
+}
+
+// A trace is not an id: whatever makes one for want of it still does, and keeps the trace.
+func TestATraceWithoutAnID(t *testing.T) {
+	t.Parallel()
+	live := correlation.Trace{TraceID: traceID, SpanID: spanID, Sampled: true}
+	ctx := correlation.WithTrace(t.Context(), live)
+	_, ok := correlation.ID(ctx)
+	require.False(t, ok)
+
+	var out bytes.Buffer
+	slog.New(correlation.LogHandler(slog.NewJSONHandler(&out, nil))).WithGroup("g").InfoContext(ctx, "m", "k", "v")
+	line := decode(t, out.Bytes())
+	require.Equal(t, traceID, line["trace_id"])
+	require.Equal(t, spanID, line["span_id"])
+	require.NotContains(t, line, "correlation_id")
+
+	for name, with := range map[string]context.Context{
+		"Detach": correlation.Detach(ctx), "WithID": correlation.WithID(ctx, "a-1"), "Transport": sentContext(t, ctx),
+	} {
+		id, ok := correlation.ID(with)
+		require.True(t, ok, name)
+		require.NotEmpty(t, id, name)
+		got, _ := correlation.TraceOf(with)
+		require.Equal(t, live, got, name)
+	}
+}
+
+// sentContext is the context of a request that a Transport has sent with ctx. The id on it has to be in its header too.
+func sentContext(t *testing.T, ctx context.Context) context.Context {
+	t.Helper()
+	var sent *http.Request
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent = r
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	})
+	_, err := newCorrelator(t, correlation.Config{}).Transport(base).RoundTrip(
+		httptest.NewRequest(http.MethodGet, "http://vendor.test/", nil).WithContext(ctx))
+	require.NoError(t, err)
+	id, _ := correlation.ID(sent.Context())
+	require.Equal(t, id, sent.Header.Get(correlation.Header))
+	return sent.Context()
 }

@@ -28,10 +28,10 @@ import (
 // entry is a call of which nothing was sent yet. It is all that a refusal needs, and lives on the stack: to be refused by an
 // open breaker is to cost less than the error.
 type entry struct {
-	t       *Transport
-	req     *http.Request // the caller's, never changed
-	observe func(Event)   // the context's observer, or nil
-	id      [1]string     // the correlation id; an array, so that a header can share it
+	t     *Transport
+	req   *http.Request // the caller's, never changed
+	hooks *Hooks        // the context's, or nil
+	id    [1]string     // the correlation id; an array, so that a header can share it
 
 	start time.Duration // on the clock of expiry.Now; zero until it matters, see begin
 	now   time.Duration // the last reading of that clock: an attempt begins and ends at one
@@ -115,7 +115,7 @@ type watch struct {
 // begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens.
 func (e *entry) begin(t *Transport, req *http.Request) {
 	e.t, e.req = t, req
-	e.observe = observerOf(e.ctx())
+	e.hooks = hooksOf(e.ctx())
 	if t.cfg.BulkheadWait > 0 || e.heard() {
 		e.identify()
 	}
@@ -448,8 +448,8 @@ func (c *call) settle() {
 	c.rejected = c.rejected || r.verdict.Delivery == errors.Rejected
 	c.feedLimiter()
 	c.meterAttempt()
-	h := c.t.cfg.Hooks.OnAttempt
-	if !failed && c.n == 1 && h == nil {
+	heard := c.t.cfg.Hooks.OnAttempt != nil || c.hooks != nil && c.hooks.OnAttempt != nil
+	if !failed && c.n == 1 && !heard {
 		return // the usual case on a good day
 	}
 	a := errors.Attempt{Status: r.status(), Reason: r.verdict.Reason, Delivery: r.verdict.Delivery, Duration: c.took}
@@ -458,10 +458,17 @@ func (c *call) settle() {
 		a.Wait = bad.waited
 		bad.history = append(bad.history, a)
 	}
-	if h != nil {
-		h(AttemptEvent{
-			Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Number: int(c.n), Attempt: a,
-		})
+	if !heard {
+		return
+	}
+	ev := AttemptEvent{
+		Service: c.t.name, CorrelationID: c.id[0], Method: method(c.req), Host: host(c.req), Number: int(c.n), Attempt: a,
+	}
+	if h := c.t.cfg.Hooks.OnAttempt; h != nil {
+		h(ev)
+	}
+	if c.hooks != nil && c.hooks.OnAttempt != nil {
+		c.hooks.OnAttempt(ev)
 	}
 }
 

@@ -53,7 +53,11 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 	if err := errors.Join(faults, err, unlimited); err != nil {
 		return nil, err
 	}
-	t.base = cfg.base()
+	if t.base = cfg.sender(); t.base == nil {
+		f := check.New("httpx", name)
+		f.Add("Decorate", "a function that returns nil", "one that returns a RoundTripper")
+		return nil, f.Err()
+	}
 	if cfg.MaxConcurrent > 0 && cfg.BulkheadWait > 0 {
 		t.queue = bulkhead.New[any](uint(cfg.MaxConcurrent))
 	}

@@ -20,6 +20,9 @@ type Config struct {
 	// Base sends the attempts. Nil is a clone of [http.DefaultTransport] with MaxConcurrent idle connections per host
 	// and a dial and a TLS handshake limited to 5 s each, so that a black-holed connect is known as never sent.
 	Base http.RoundTripper
+	// Decorate wraps Base, or what nil stands for: what it does is done on every attempt, under its timeout. What it
+	// returns should forward CloseIdleConnections. Nil: nothing.
+	Decorate Decorator
 	// Profile is what is known of the vendor; see package httpx/profile. Zero: an unknown vendor.
 	Profile Profile
 
@@ -288,6 +291,14 @@ func or[T int | int64](values ...T) T {
 		}
 	}
 	return 0
+}
+
+// sender is what the attempts are sent by.
+func (c *Config) sender() http.RoundTripper {
+	if c.Decorate == nil {
+		return c.base()
+	}
+	return c.Decorate(c.base())
 }
 
 // base is the transport where the caller names none: the standard one with a pool fit for one busy host, because

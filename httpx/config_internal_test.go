@@ -32,6 +32,27 @@ func TestTheBaseOfItsOwn(t *testing.T) {
 	require.Equal(t, 128, base(Config{MaxConcurrent: -1}).MaxIdleConnsPerHost)
 }
 
+type decorated struct{ http.RoundTripper }
+
+func TestADecoratorIsOnTheBase(t *testing.T) {
+	wrap := func(base http.RoundTripper) http.RoundTripper { return decorated{base} }
+	tr, err := NewTransport("vendor", Config{Decorate: wrap, MaxConcurrent: 10})
+	require.NoError(t, err)
+	d, ok := tr.base.(decorated)
+	require.True(t, ok)
+	b, ok := d.RoundTripper.(*http.Transport)
+	require.True(t, ok)
+	require.Equal(t, 10, b.MaxIdleConnsPerHost)
+
+	own := &http.Transport{}
+	tr, err = NewTransport("vendor", Config{Decorate: wrap, Base: own})
+	require.NoError(t, err)
+	require.Equal(t, decorated{own}, tr.base)
+
+	_, err = NewTransport("vendor", Config{Decorate: func(http.RoundTripper) http.RoundTripper { return nil }})
+	require.ErrorContains(t, err, "Decorate")
+}
+
 // The README's table of defaults, row by row, from the configuration of a client that sets nothing.
 func TestTheReadmesDefaultsAreTheRealOnes(t *testing.T) {
 	raw, err := os.ReadFile("../README.md")

@@ -107,26 +107,43 @@ type Hooks struct {
 	OnCall    func(CallEvent)
 }
 
-type observerKey struct{}
+type hooksKey struct{}
 
-// WithObserver returns a context whose calls report to observe, after the observers that are already there. It is
-// called like a hook ([Hooks]), for the calls made with this context only: the way to show one user the progress of
-// one request.
+// WithHooks returns a context whose calls report to h, after Config.Hooks and the hooks that are already there. They are
+// called like those ([Hooks]), for the calls made with this context only: what traces or records one request needs no
+// client of its own. Without an OnCall or Logger in the client's Config, one here costs the call a look at the clock.
+func WithHooks(ctx context.Context, h Hooks) context.Context {
+	if earlier := hooksOf(ctx); earlier != nil {
+		h.OnEvent = both(earlier.OnEvent, h.OnEvent)
+		h.OnAttempt = both(earlier.OnAttempt, h.OnAttempt)
+		h.OnCall = both(earlier.OnCall, h.OnCall)
+	}
+	return context.WithValue(ctx, hooksKey{}, &h)
+}
+
+// WithObserver is [WithHooks] with an OnEvent alone: the way to show one user the progress of one request.
 func WithObserver(ctx context.Context, observe func(Event)) context.Context {
 	if observe == nil {
 		return ctx
 	}
-	if earlier := observerOf(ctx); earlier != nil {
-		next := observe
-		observe = func(e Event) {
-			earlier(e)
-			next(e)
-		}
-	}
-	return context.WithValue(ctx, observerKey{}, observe)
+	return WithHooks(ctx, Hooks{OnEvent: observe})
 }
 
-func observerOf(ctx context.Context) func(Event) {
-	f, _ := ctx.Value(observerKey{}).(func(Event))
-	return f
+func both[E any](first, second func(E)) func(E) {
+	if first == nil || second == nil {
+		if first == nil {
+			return second
+		}
+		return first
+	}
+	return func(e E) {
+		first(e)
+		second(e)
+	}
+}
+
+// hooksOf returns the hooks of ctx, or nil.
+func hooksOf(ctx context.Context) *Hooks {
+	h, _ := ctx.Value(hooksKey{}).(*Hooks)
+	return h
 }

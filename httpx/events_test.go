@@ -80,6 +80,49 @@ func TestObserversCompose(t *testing.T) {
 	require.Equal(t, []string{"outer", "inner", "outer", "inner"}, order)
 }
 
+// What one request asks to hear is the same as what the client's hooks hear of it, a refusal included, and nobody else's.
+func TestHooksOfAContextHearTheirOwnCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all, mine, inner recorder
+		c := client(t, httpx.Config{Base: follow(answer(503, ""), answer(200, "fine")), Hooks: all.hooks()})
+		ctx := httpx.WithHooks(httpx.WithHooks(t.Context(), mine.hooks()), inner.hooks())
+		_, _, err := send(t, ctx, c, "GET", "")
+		require.NoError(t, err)
+		pipeline(t, c).Breaker().ForceOpen()
+		_, _, err = send(t, ctx, c, "GET", "")
+		require.ErrorIs(t, err, errors.CircuitOpen)
+		require.Equal(t, all.events, mine.events)
+		require.Equal(t, all.attempts, mine.attempts)
+		require.Equal(t, all.calls, mine.calls)
+		require.Len(t, mine.attempts, 2)
+		require.Len(t, mine.calls, 2)
+		require.Equal(t, mine.calls, inner.calls)
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.Error(t, err)
+		require.Len(t, all.calls, 3)
+		require.Len(t, mine.calls, 2)
+
+		// Without hooks of the client, and with one of a kind.
+		mine, inner = recorder{}, recorder{}
+		c = client(t, httpx.Config{Base: follow(answer(200, "fine"))})
+		_, _, err = send(t, httpx.WithHooks(t.Context(), httpx.Hooks{OnAttempt: mine.hooks().OnAttempt}), c, "GET", "")
+		require.NoError(t, err)
+		ctx = httpx.WithHooks(t.Context(), httpx.Hooks{OnCall: mine.hooks().OnCall})
+		_, _, err = send(t, httpx.WithObserver(ctx, inner.hooks().OnEvent), c, "GET", "")
+		require.NoError(t, err)
+		require.Len(t, mine.attempts, 1)
+		require.Len(t, mine.calls, 1)
+		require.Equal(t, []httpx.Status{"attempt", "succeeded"}, inner.statuses())
+	})
+}
+
+func pipeline(t *testing.T, c *http.Client) *httpx.Transport {
+	t.Helper()
+	tr, ok := c.Transport.(*httpx.Transport)
+	require.True(t, ok)
+	return tr
+}
+
 func TestTheVendorsLimitIsReported(t *testing.T) {
 	var rec recorder
 	c := client(t, httpx.Config{Base: follow(answer(429, "", "Retry-After", "60")), Hooks: rec.hooks()})

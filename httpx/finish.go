@@ -259,18 +259,22 @@ func (t *Transport) operation(r *http.Request) string {
 type op struct{ method, host, text string }
 
 // heard says whether anybody hears of the call's steps.
-func (e *entry) heard() bool { return e.observe != nil || e.t.cfg.Hooks.OnEvent != nil }
+func (e *entry) heard() bool {
+	return e.t.cfg.Hooks.OnEvent != nil || e.hooks != nil && e.hooks.OnEvent != nil
+}
 
 // reported says whether anybody hears of the call as a whole.
-func (e *entry) reported() bool { return e.t.cfg.Hooks.OnCall != nil || e.t.cfg.Logger != nil }
+func (e *entry) reported() bool {
+	return e.t.cfg.Hooks.OnCall != nil || e.t.cfg.Logger != nil || e.hooks != nil && e.hooks.OnCall != nil
+}
 
 func (e *entry) emit(ev Event) {
 	ev.Service, ev.CorrelationID, ev.MaxAttempts = e.t.name, e.id[0], e.t.cfg.MaxAttempts
 	if h := e.t.cfg.Hooks.OnEvent; h != nil {
 		h(ev)
 	}
-	if e.observe != nil {
-		e.observe(ev)
+	if e.hooks != nil && e.hooks.OnEvent != nil {
+		e.hooks.OnEvent(ev)
 	}
 }
 
@@ -299,12 +303,16 @@ func (e *entry) announce(r *result, d errors.Delivery) {
 
 // report tells hook and logger of a call that is over, with r as its last result.
 func (e *entry) report(r *result, err *errors.Error, d errors.Delivery, total time.Duration, n int64, bodyErr error) {
+	ev := CallEvent{
+		Service: e.t.name, CorrelationID: e.id[0], Method: method(e.req), Host: host(e.req), Status: r.status(), Err: err,
+		Delivery: d, Stop: e.stop, Reason: r.verdict.Reason, Attempts: int(e.n),
+		MaxAttempts: e.t.cfg.MaxAttempts, ToHeaders: e.now - e.start, Total: total, BodyBytes: n, BodyErr: bodyErr,
+	}
 	if h := e.t.cfg.Hooks.OnCall; h != nil {
-		h(CallEvent{
-			Service: e.t.name, CorrelationID: e.id[0], Method: method(e.req), Host: host(e.req), Status: r.status(), Err: err,
-			Delivery: d, Stop: e.stop, Reason: r.verdict.Reason, Attempts: int(e.n),
-			MaxAttempts: e.t.cfg.MaxAttempts, ToHeaders: e.now - e.start, Total: total, BodyBytes: n, BodyErr: bodyErr,
-		})
+		h(ev)
+	}
+	if e.hooks != nil && e.hooks.OnCall != nil {
+		e.hooks.OnCall(ev)
 	}
 	l := e.t.cfg.Logger
 	if l == nil {

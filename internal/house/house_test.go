@@ -130,6 +130,60 @@ func TestTheRootRequiresTheCardsPackagesOnly(t *testing.T) {
 	require.Positive(t, n)
 }
 
+// What is heavy is in a module of its own: nothing in the root reaches it, not even as a requirement of a requirement.
+func TestOpenTelemetryIsInItsOwnModuleOnly(t *testing.T) {
+	const otel = "go.opentelemetry.io"
+	for _, p := range list(t) {
+		for _, dep := range p.Deps {
+			require.NotContains(t, dep, otel, "%s reaches it", p.ImportPath)
+		}
+	}
+	requires := map[string]bool{}
+	for _, dir := range modules(t) {
+		raw, err := os.ReadFile(filepath.Join(root(t), dir, "go.mod"))
+		require.NoError(t, err)
+		requires[dir] = regexp.MustCompile(`(?m)^\s+` + regexp.QuoteMeta(otel) + `\S* v\S+$`).Match(raw)
+		if dir == "." {
+			require.NotContains(t, string(raw), otel)
+		}
+	}
+	for dir, does := range requires {
+		require.Equal(t, dir == "httpx/tracing", does, dir)
+	}
+}
+
+// A module that is not in the Makefile is built, tested and linted by nobody. The tools' own has no code.
+func TestEveryModuleIsInTheMakefile(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(root(t), "Makefile"))
+	require.NoError(t, err)
+	listed := regexp.MustCompile(`(?m)^MODULES := (.*)$`).FindStringSubmatch(string(raw))
+	require.NotNil(t, listed)
+	require.ElementsMatch(t, append(strings.Fields(listed[1]), "internal/tools"), modules(t))
+}
+
+// modules are the folders with a go.mod, from the root.
+func modules(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	require.NoError(t, filepath.WalkDir(root(t), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && len(d.Name()) > 1 && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
+		}
+		if d.Name() == "go.mod" {
+			rel, err := filepath.Rel(root(t), filepath.Dir(path))
+			if err != nil {
+				return err
+			}
+			dirs = append(dirs, filepath.ToSlash(rel))
+		}
+		return nil
+	}))
+	return dirs
+}
+
 // Every exported identifier is documented, and every public package has a doc.go and a runnable Example.
 func TestEverythingPublicIsDocumentedAndShown(t *testing.T) {
 	dirs := map[string]bool{}
