@@ -66,7 +66,8 @@ type program struct {
 	crm       *vendor // half of its answers may fail, and its client has no retry budget
 	mail      *vendor // the same, with one
 	speech    *vendor // slow at times
-	calendar  *vendor // comes and goes
+	calendar  *vendor // comes and goes, while moody
+	moody     atomic.Bool
 	legacy    *vendor // called by a client that is not httpx's
 
 	workers sync.WaitGroup
@@ -89,7 +90,7 @@ func start(t *testing.T) *program {
 		}
 		return 0
 	}))
-	limits := ratelimit.Limits{{Count: 25, Period: time.Second}}
+	limits := ratelimit.Limits{{Count: 20, Period: time.Second}}
 	p.store.buckets, err = ratelimit.New("store", ratelimit.Config{Limits: limits})
 	require.NoError(t, err)
 	limiter, err := ratelimit.New("api", ratelimit.Config{
@@ -106,7 +107,18 @@ func start(t *testing.T) *program {
 	p.crm = p.wire("crm", &httpx.Config{RetryBudget: -1, Breaker: never})
 	p.mail = p.wire("mail", &httpx.Config{Breaker: never})
 	p.speech = p.wire("speech", &httpx.Config{MaxConcurrent: 8})
-	p.calendar = p.wire("calendar", &httpx.Config{MaxAttempts: -1, Breaker: breaker.Config{OpenFor: 300 * time.Millisecond, MaxOpenFor: -1}})
+	p.calendar = p.wire("calendar", &httpx.Config{MaxAttempts: -1, Breaker: breaker.Config{
+		OpenFor: 300 * time.Millisecond, MaxOpenFor: -1,
+		Hooks: breaker.Hooks{OnTransition: func(e breaker.TransitionEvent) {
+			switch {
+			case !p.moody.Load():
+			case e.To == breaker.Open:
+				p.calendar.Recover()
+			case e.To == breaker.Closed:
+				p.calendar.Outage(fault.Status(http.StatusBadGateway))
+			}
+		}},
+	}})
 	p.legacy = p.wire("legacy", nil)
 
 	p.mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))

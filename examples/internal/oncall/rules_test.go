@@ -46,16 +46,16 @@ func TestDashboardIsGrafanas(t *testing.T) {
 	require.NoError(t, d.Validate())
 }
 
-// short makes the rules fit for a drill of a minute at two scrapes a second: all windows and delays are minutes in alerts.yml,
+// short makes the rules fit for a drill of a minute, with a scrape a second: all windows and delays are minutes in alerts.yml,
 // and become seconds by this table. Nothing else is changed, and no window may be new.
 func short(t *testing.T) string {
 	t.Helper()
-	windows := map[string]string{"[2m]": "[4s]", "[5m]": "[6s]", "[10m]": "[8s]", "[30m]": "[12s]"}
+	windows := map[string]string{"[2m]": "[6s]", "[5m]": "[10s]", "[10m]": "[10s]", "[30m]": "[15s]"}
 	rules := regexp.MustCompile(`\[\w+\]`).ReplaceAllStringFunc(file(t, "alerts.yml"), func(w string) string {
 		require.Contains(t, windows, w)
 		return windows[w]
 	})
-	return regexp.MustCompile(`for: \d+m`).ReplaceAllString(rules, "for: 1s")
+	return regexp.MustCompile(`for: \d+m`).ReplaceAllString(rules, "for: 2s")
 }
 
 func alertNames(t *testing.T) []string {
