@@ -16,12 +16,13 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 		Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost,
 		MaxWait: maxWait, Delay: delay,
 	}
+	asked := l.now() // the Store decides later than this, and its answer may be late
 	res, err := l.cfg.Store.Take(ctx, r)
 	if err == nil && !res.Allowed && (res.Violated < 0 || res.Violated >= len(l.cfg.Limits)) {
 		err = errors.New(errBadResult)
 	}
 	if err == nil {
-		d.decided(&res, l.now())
+		d.decided(&res, asked)
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.Canceled) { // the caller has left: that is no outage

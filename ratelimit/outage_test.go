@@ -245,6 +245,36 @@ func TestAStoreThatHangsHoldsNobodyWhoLeaves(t *testing.T) {
 	})
 }
 
+// What has come back by itself while the answer was on its way belongs to whoever has taken it since.
+func TestALateAnswerIsRefundedForWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var given [ratelimit.MaxLimits]time.Duration
+		s := lateStore{late: 4 * time.Second, back: &given}
+		l := newLimiter(t, "10/minute", ratelimit.Config{Store: s, OnOutage: ratelimit.FailOpen})
+		d := allow(t, l, "k")
+		time.Sleep(time.Second)
+		require.NoError(t, d.Refund(t.Context()))
+		require.Equal(t, time.Second, given[0], "of 6 s")
+	})
+}
+
+// lateStore admits, and its answer is late.
+type lateStore struct {
+	late time.Duration
+	back *[ratelimit.MaxLimits]time.Duration
+}
+
+func (s lateStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Result, error) {
+	time.Sleep(s.late)
+	return ratelimit.Result{Allowed: true, Debts: [ratelimit.MaxLimits]time.Duration{r.Limits[0].Interval()}}, nil
+}
+
+func (s lateStore) Refund(_ context.Context, _ ratelimit.Request, back [ratelimit.MaxLimits]time.Duration) error {
+	*s.back = back
+	return nil
+}
+
 func TestAStoreThatBlocksHoldsItsOwnCallersOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

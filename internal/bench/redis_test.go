@@ -67,6 +67,7 @@ func BenchmarkRedis(b *testing.B) {
 			cpu := make([][]float64, len(names))
 			for b.Loop() {
 				for i, d := range decisions {
+					runtime.GC()
 					used, start := redisCPU(b, goRedis), time.Now()
 					redisRound(b, d, redisPerRound)
 					seconds[i] = append(seconds[i], time.Since(start).Seconds())
@@ -138,7 +139,6 @@ func viaRedisRate(c *redis.Client, limits ratelimit.Limits) decide {
 // redisRound makes n decisions by 64 callers.
 func redisRound(b *testing.B, d decide, n int64) {
 	b.Helper()
-	runtime.GC()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var next atomic.Int64

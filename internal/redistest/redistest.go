@@ -1,25 +1,27 @@
-// Package redistest runs a real redis-server for a test: on a port of its own, in a directory of its own, with nothing kept.
+// Package redistest runs a real Redis for a test: on a port of its own, in a directory of its own, with nothing kept.
+// PRUSIK_REDIS_SERVER is the program, a path or a name in PATH, such as valkey-server; without it, redis-server.
 package redistest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// Server is a redis-server process. Its methods are for one goroutine.
+// Server is a server process. Its methods are for one goroutine.
 type Server struct {
 	// Addr is its host:port, the same after a restart.
 	Addr string
 
 	tb   testing.TB
+	bin  string
 	args []string
 	cmd  *exec.Cmd     // nil where it does not run
 	gone chan struct{} // closed when cmd has ended
@@ -28,18 +30,25 @@ type Server struct {
 // patience is how long a server may take to start, or to answer. Machines that run tests are busy.
 const patience = 30 * time.Second
 
-// Start starts a server that stops with the test. args are more of redis-server's, such as "--requirepass", "secret". It
-// skips the test where there is no redis-server, or fails it where PRUSIK_REQUIRE_REDIS is set, as in CI.
+// Start starts a server that stops with the test. args are more of the server's, such as "--requirepass", "secret". It skips
+// the test where there is no redis-server, or fails it where PRUSIK_REQUIRE_REDIS is set, as in CI, or a PRUSIK_REDIS_SERVER
+// that is not there.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
+	named := os.Getenv("PRUSIK_REDIS_SERVER")
+	bin, err := exec.LookPath(cmp.Or(named, "redis-server"))
+	switch {
+	case err == nil:
+	case named != "":
+		tb.Fatal("PRUSIK_REDIS_SERVER: " + err.Error())
+	default:
 		const how = "no redis-server in PATH: apt-get install redis-server, or brew install redis"
 		if os.Getenv("PRUSIK_REQUIRE_REDIS") != "" {
 			tb.Fatal(how)
 		}
 		tb.Skip(how)
 	}
-	s := &Server{tb: tb}
+	s := &Server{tb: tb, bin: bin}
 	tb.Cleanup(s.Kill)
 	for range 5 { // a port that was free may be taken when the server asks for it
 		s.Addr = freeAddr(tb)
@@ -52,7 +61,7 @@ func Start(tb testing.TB, args ...string) *Server {
 			return s
 		}
 	}
-	tb.Fatal("redis-server did not start: redis-server " + strings.Join(s.args, " "))
+	tb.Fatal("it did not start: " + bin + " " + strings.Join(s.args, " "))
 	return nil
 }
 
@@ -74,26 +83,13 @@ func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
 	if !s.start() {
-		s.tb.Fatal("redis-server did not start again at " + s.Addr)
-	}
-}
-
-// Pause stops the process, as seen from outside: it accepts connections and answers nothing, until Resume.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
-
-// Resume ends a Pause.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig os.Signal) {
-	s.tb.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.tb.Fatal(err)
+		s.tb.Fatal(s.bin + " did not start again at " + s.Addr)
 	}
 }
 
 // start reports whether the server answers.
 func (s *Server) start() bool {
-	cmd := exec.Command("redis-server", s.args...) //nolint:gosec,noctx // the arguments are a test's, and it has to outlive the test's context for Cleanup
+	cmd := exec.Command(s.bin, s.args...) //nolint:gosec,noctx // program and arguments are a test's, and it has to outlive the test's context for Cleanup
 	if err := cmd.Start(); err != nil {
 		s.tb.Fatal(err)
 	}

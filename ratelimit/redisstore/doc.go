@@ -29,13 +29,20 @@
 //
 // An error means that nothing was decided here; what happens then is the limiter's OnOutage. Three errors in a row open the
 // store's own breaker: for [Config.Breaker]'s OpenFor, a second, calls are refused without Redis, with the time to the
-// next probe as [errors.RetryAfter]. A caller that leaves is no failure. A Redis that hangs holds no call longer than
-// [Config.Timeout] and the caller's context. No error holds a URL or a password. A decision that was sent is never sent again
-// by our own client: after an error the units may have been taken, once.
+// next probe as [errors.RetryAfter]. A caller that leaves is no failure. Nothing holds a call longer than [Config.Timeout]
+// and the caller's context: no server that hangs, no connection that takes long to open. No error holds a URL or a
+// password. A decision that was sent is never sent again: after an error the units may have been taken, once. One whose
+// caller has left before it was sent is not sent.
+//
+// A server that has lost the script is told it again. One that has become a replica is an outage, until the URL, or the
+// sentinels behind it, lead to another. So is one without memory for a change. A value that this script has not written, and a key of
+// another type, count as nothing and are written over: that bucket is full again, and nobody is locked out. Older versions
+// of this package have other keys, so that while a deployment rolls on, old and new processes limit apart.
 //
 // # Concurrency
 //
-// Everything may be used from several goroutines. Calls at the same time share connections and round trips.
+// Everything may be used from several goroutines. Calls at the same time share connections, packets and round trips: those that
+// are ready at once go in one batch of up to 128. In a cluster each call goes alone, lest a node that hangs holds up others.
 //
 // # Time
 //
@@ -49,5 +56,6 @@
 //
 // One round trip, and for each key some 100 bytes of Redis while its buckets are not full. Measured as in ADR 15 of the
 // repository, with 64 callers on two shared cores that the server shares: see there for decisions a second and
-// server CPU. A refusal of the open breaker costs less than a microsecond.
+// server CPU. A call alone costs a goroutine; nothing waits for others to come. A refusal of the open breaker costs less than
+// a microsecond.
 package redisstore

@@ -1,63 +1,64 @@
--- Decides all limits of a request, or gives back what one took. KEYS[1] holds the server's time of the last change, in
--- microseconds, and for each limit the debt then: the time until its bucket is full, in that limit's units. All
--- numbers are integers below 2^53, where Lua's are exact.
+-- Decides all limits of a request, or gives back what one took. KEYS[1] holds the server's time of the last change, as
+-- seconds and microseconds, and for each limit the debt then: the time until its bucket is full, in that limit's units.
+-- Whatever else is there counts as nothing, and is written over. All numbers are integers below 2^53, where Lua's are exact.
 --
--- ARGV[1]: operation (0 look, 1 take, 2 refund), longest wait and delay in microseconds; then for each limit what is taken
--- and what a bucket holds in units, and units per microsecond.
--- Reply: 1 if taken or else 0, and the debt of each limit before it.
+-- ARGV, for each limit: units to take, none to look, or below zero to give back; units that a bucket holds; units per
+-- microsecond. Then, where one of them is not zero, longest wait and delay in microseconds.
+-- Reply: the debt of each limit before it, a list where there are several; the first is -1 - debt where nothing was changed.
 local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local value = redis.call('GET', KEYS[1])
-local arg, a = string.gmatch(ARGV[1], '%d+') -- the state, a, is nil in Redis, whose iterator needs none
-local op, wait, delay = arg(a), arg(a) + 0, arg(a) + 0
-local taken = op ~= '0'
-local elapsed, held, h, back = 0, nil, nil, false
-if value then
-  held, h = string.gmatch(value, '%d+')
-  elapsed = now - held(h)
-  if elapsed < 0 then -- the clock was set back: no time has passed, and from here on it runs again
-    elapsed, back = 0, true
+local seconds, micros = time[1], time[2]
+local n, wait, delay = #ARGV, 0, 0
+if n % 3 == 2 then wait, delay = ARGV[n - 1], ARGV[n] end
+local value = redis.pcall('GET', KEYS[1]) -- a table where there is no string
+local at, elapsed, back = nil, 0, false
+if type(value) == 'string' then
+  local _, last, s, u = string.find(value, '^(%d+) (%d+)')
+  if last then
+    at, elapsed = last + 1, (seconds - s) * 1000000 + (micros - u)
+    if elapsed < 0 then -- the clock was set back: no time has passed, and from here on it runs again
+      elapsed, back = 0, true
+    end
   end
 end
-local reply, before, after, longest, shorter = {0}, '', '', 0, 0
-local n = 1
-for units in arg, a do
-  local span, per = arg(a), arg(a)
+local debts, after, longest, changes, admitted = {}, '', 0, false, true
+for i = 1, n - 2, 3 do
+  local units, span, per = ARGV[i] + 0, ARGV[i + 1], ARGV[i + 2]
   local debt = 0
-  if held then
-    debt = held(h) - elapsed * per
-    if debt < 0 then debt = 0 end
+  if at then
+    local _, last, held = string.find(value, '^ (%d+)', at)
+    if last then
+      at, debt = last + 1, held - elapsed * per
+      if debt < 0 or debt > 2^53 then debt = 0 end
+    end
   end
-  n = n + 1
-  reply[n] = debt
-  local new
-  if op == '2' then
-    new = debt - units
+  debts[#debts + 1] = debt
+  local new = delay * per
+  if debt > new then new = debt end
+  new = new + units
+  if units > 0 then
+    changes = true
+    if new - span > wait * per then admitted = false end
+  elseif units < 0 then
+    changes = true
     if new < 0 then new = 0 end
-  else
-    new = delay * per
-    if debt > new then new = debt end
-    new = new + units
-    if new - span > wait * per then taken = false end
   end
   after = after .. string.format(' %.0f', new)
-  if new / per > longest then longest = new / per end
+  new = new / per
+  if new > longest then longest = new end
+end
+if not (changes and admitted) then
+  after, longest = '', 0
   if back then
-    before = before .. string.format(' %.0f', debt)
-    if debt / per > shorter then shorter = debt / per end
+    for i, debt in ipairs(debts) do
+      after = after .. string.format(' %.0f', debt)
+      longest = math.max(longest, debt / ARGV[3 * i])
+    end
   end
+  debts[1] = -1 - debts[1]
 end
-if taken then
-  reply[1] = 1
-elseif back then
-  after, longest = before, shorter
-else
-  return reply
-end
-if longest == 0 then -- full again is as good as none
+if longest > 0 then
+  redis.call('SET', KEYS[1], seconds .. ' ' .. micros .. after, 'PXAT', seconds * 1000 + math.ceil((micros + longest) / 1000))
+elseif changes and admitted then -- full again is as good as none
   redis.call('DEL', KEYS[1])
-else
-  redis.call('SET', KEYS[1], string.format('%.0f', now) .. after, 'PXAT',
-    string.format('%.0f', math.ceil((now + longest) / 1000)))
 end
-return reply
+return debts[2] and debts or debts[1]

@@ -190,13 +190,13 @@ func TestHungServerHangsNobody(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := redistest.Start(t)
-			cfg := tc.cfg(t, srv.Addr)
+			gate := redistest.Start(t).Gate()
+			cfg := tc.cfg(t, gate.Addr)
 			cfg.Timeout, cfg.Breaker.OpenFor = timeout, 100*time.Millisecond
 			s := newStore(t, cfg)
 			r := request(t, "k", "1000000/day")
 			eventually(t, "a healthy server", func() bool { _, err := s.Take(t.Context(), r); return err == nil })
-			srv.Pause()
+			gate.Shut()
 			var longest atomic.Int64
 			var wg sync.WaitGroup
 			for range tc.callers {
@@ -215,7 +215,7 @@ func TestHungServerHangsNobody(t *testing.T) {
 			t.Logf("the longest of %d calls took %v", tc.callers, time.Duration(longest.Load()))
 			require.Less(t, time.Duration(longest.Load()), timeout+5*time.Second, "a busy machine is given some time")
 			require.NotEqual(t, breaker.Closed, s.Breaker().State())
-			srv.Resume()
+			gate.Open()
 			eventually(t, "a decision", func() bool { _, err := s.Take(t.Context(), r); return err == nil })
 		})
 	}
@@ -258,12 +258,12 @@ func TestOpenBreakerAsksNobody(t *testing.T) {
 // What the caller does says nothing about Redis; that it hangs does, even to callers with short deadlines.
 func TestWhatTheBreakerHears(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	s := newStore(t, redisstore.Config{URL: srv.URL(), Timeout: time.Second})
+	gate := redistest.Start(t).Gate()
+	s := newStore(t, redisstore.Config{URL: gate.URL(), Timeout: time.Second})
 	r := request(t, "k", "1000/day")
 	eventually(t, "a healthy server", func() bool { _, err := s.Take(t.Context(), r); return err == nil })
-	srv.Pause()
-	defer srv.Resume()
+	gate.Shut()
+	defer gate.Open()
 	failures := func() int { return s.Breaker().Snapshot().Failures }
 
 	gone, cancel := context.WithCancel(t.Context())

@@ -107,6 +107,7 @@ func TestProcessesShareOneLimit(t *testing.T) {
 			sum += n
 		}
 		require.Equal(t, admitted, sum, "run %d", run)
+		t.Logf("run %d: %d of %d admitted, the limit is %d", run, sum, processes*contenders*attempts, admitted)
 	}
 }
 

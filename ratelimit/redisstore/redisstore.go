@@ -2,8 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prusik-go/prusik/breaker"
@@ -15,19 +13,21 @@ import (
 // Store is a [ratelimit.Store] on Redis or Valkey. Make it with [New]. It may be used from several goroutines and must not
 // be copied.
 type Store struct {
-	name    string
-	prefix  string // of every key, with the version of what is behind it
-	secret  string
-	timeout time.Duration
-	breaker *breaker.Breaker
-	runner  runner
-	closed  atomic.Bool
+	name     string
+	prefix   string // of every key, with the version of what is behind it
+	secret   string
+	timeout  time.Duration
+	breaker  *breaker.Breaker
+	pipeline *pipeline
 }
 
 var _ ratelimit.Store = (*Store)(nil)
 
-// errClosed is what a store that was closed answers.
-const errClosed = constError("redisstore: the store is closed")
+const (
+	errClosed  = constError("redisstore: the store is closed")
+	errCrowded = constError("redisstore: too many calls wait for Redis")
+	errReply   = constError("redisstore: the script does not answer as it should")
+)
 
 type constError string
 
@@ -40,19 +40,21 @@ func New(name string, cfg Config) (*Store, error) {
 	faults.Name(name)
 	cfg = cfg.effective(faults)
 	s := &Store{name: name, prefix: cfg.Prefix + keyVersion, secret: cfg.Secret, timeout: cfg.Timeout}
+	var r runner
+	lanes := rueidisLanes
 	switch {
 	case cfg.Client != nil:
-		s.runner = newRueidis(cfg.Client)
+		r = newRueidis(cfg.Client)
 	case cfg.GoRedis != nil:
-		s.runner = newGoRedis(cfg.GoRedis)
+		r, lanes = newGoRedis(cfg.GoRedis), goRedisLanes
 	case cfg.URL != "":
-		s.runner = newOpening(cfg.clientOption(faults))
+		r = &opening{option: cfg.clientOption(faults)}
 	}
 	b, err := breaker.New(name, cfg.Breaker)
 	if err := errors.Join(faults.Err(), err); err != nil {
 		return nil, err
 	}
-	s.breaker = b
+	s.breaker, s.pipeline = b, &pipeline{runner: r, timeout: cfg.Timeout, lanes: lanes}
 	return s, nil
 }
 
@@ -64,20 +66,14 @@ func (s *Store) Breaker() *breaker.Breaker { return s.breaker }
 
 // Close closes the client that the store opened for [Config.URL], and waits until its goroutines are gone. A client
 // that was handed in stays open. A closed store answers every call with an error.
-func (s *Store) Close() {
-	s.closed.Store(true)
-	s.runner.close()
-}
+func (s *Store) Close() { s.pipeline.close() }
 
 // Ping asks Redis for an answer, past the breaker, within ctx and [Config.Timeout]. It is for a program that would rather not
 // start, or not be ready, without its Redis.
 func (s *Store) Ping(ctx context.Context) error {
-	if s.closed.Load() {
-		return s.failed(ctx, "ping", errClosed)
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if err := s.runner.ping(ctx); err != nil {
+	if err := s.pipeline.ping(ctx); err != nil {
 		return s.failed(ctx, "ping", err)
 	}
 	return nil
@@ -95,7 +91,7 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Result
 	if err != nil {
 		return ratelimit.Result{}, err
 	}
-	return q.result(reply), nil
+	return q.result(&reply), nil
 }
 
 // Refund implements [ratelimit.Store]. Its errors are those of [Store.Take].
@@ -112,16 +108,16 @@ func (s *Store) Refund(ctx context.Context, r ratelimit.Request, back [ratelimit
 }
 
 // run asks Redis, through the breaker and within the timeout.
-func (s *Store) run(ctx context.Context, op string, r *ratelimit.Request, q *query) ([]int64, error) {
+func (s *Store) run(ctx context.Context, op string, r *ratelimit.Request, q *query) (answer reply, err error) {
 	if ctx.Err() != nil {
-		return nil, s.failed(ctx, op, ctx.Err())
+		return answer, s.failed(ctx, op, ctx.Err())
 	}
-	if s.closed.Load() {
-		return nil, s.failed(ctx, op, errClosed)
+	if s.pipeline.closed.Load() {
+		return answer, s.failed(ctx, op, errClosed)
 	}
 	permit, wait, ok := s.breaker.TryAcquire()
 	if !ok {
-		return nil, &errors.Error{
+		return answer, &errors.Error{
 			Kind: errors.CircuitOpen, Service: s.name, Op: op,
 			Delivery: errors.NotSent, Stop: errors.StopBreakerOpen, Retry: errors.Retry{After: wait},
 		}
@@ -130,24 +126,15 @@ func (s *Store) run(ctx context.Context, op string, r *ratelimit.Request, q *que
 	defer func() { permit.Done(outcome) }()
 
 	given := s.timeout
-	bounded := ctx
 	if deadline, has := ctx.Deadline(); has {
 		given = min(given, time.Until(deadline))
 	}
-	if given == s.timeout {
-		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, given)
-		defer cancel()
-	}
-	reply, err := s.runner.eval(bounded, s.key(r), q.args())
-	if err == nil && len(reply) != 1+len(r.Limits) {
-		err = errors.New("redisstore: the script answered " + strconv.Itoa(len(reply)) + " numbers")
-	}
+	answer, err = s.pipeline.do(ctx, s.key(r), q.args(), len(r.Limits))
 	outcome = s.judge(ctx, given, err)
 	if err != nil {
-		return nil, s.failed(ctx, op, err)
+		return answer, s.failed(ctx, op, err)
 	}
-	return reply, nil
+	return answer, nil
 }
 
 // judge says what err, of a call of a caller with ctx, says about Redis. A caller that leaves says nothing. A deadline of the

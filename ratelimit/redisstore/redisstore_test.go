@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,26 @@ func TestTheScriptIsLoadedAgain(t *testing.T) { // one after the other: each flu
 			}
 			require.True(t, take(t, s, r).Allowed)
 			require.False(t, take(t, s, r).Allowed, "what was decided before the flush counts")
+
+			r = request(t, name+" by many", "100/day")
+			var admitted, failed atomic.Int64
+			for range 5 {
+				require.NoError(t, c.Do(t.Context(), c.B().ScriptFlush().Build()).Error())
+				var wg sync.WaitGroup
+				for range 64 {
+					wg.Go(func() {
+						res, err := s.Take(context.Background(), r)
+						if err != nil {
+							failed.Add(1)
+						} else if res.Allowed {
+							admitted.Add(1)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			require.Zero(t, failed.Load())
+			require.EqualValues(t, 100, admitted.Load())
 		})
 	}
 }
@@ -121,11 +142,30 @@ func TestEveryKeyExpiresAndIsHashed(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, keys, 10)
 	for _, key := range keys {
-		require.Regexp(t, `^shop:test:rl1:[A-Za-z0-9_-]{22}$`, key)
+		require.Regexp(t, `^shop:test:rl2:[A-Za-z0-9_-]{22}$`, key)
 		ttl, err := c.Do(t.Context(), c.B().Pttl().Key(key).Build()).AsInt64()
 		require.NoError(t, err)
 		require.InDelta(t, most.Milliseconds(), ttl, 120_000, "of %s", key)
+
+		value, err := c.Do(t.Context(), c.B().Get().Key(key).Build()).ToString()
+		require.NoError(t, err)
+		expires, err := c.Do(t.Context(), c.B().Pexpiretime().Key(key).Build()).AsInt64()
+		require.NoError(t, err)
+		full := whenFull(t, value)
+		require.LessOrEqual(t, full, time.Duration(expires)*time.Millisecond, "%s of %s", value, key)
+		require.Greater(t, full, time.Duration(expires-1)*time.Millisecond)
 	}
+}
+
+// whenFull is when the buckets of a value are full, as a time since 1970, where a unit is a nanosecond.
+func whenFull(t *testing.T, value string) (full time.Duration) {
+	t.Helper()
+	parts := strings.Fields(value)
+	var numbers []time.Duration
+	for _, part := range parts {
+		numbers = append(numbers, time.Duration(number(t, part)))
+	}
+	return numbers[0]*time.Second + numbers[1]*time.Microsecond + slices.Max(numbers[2:])
 }
 
 // What tells buckets apart.

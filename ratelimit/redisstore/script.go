@@ -19,7 +19,7 @@ var script string
 
 // keyVersion changes with what is behind a key, so that two versions of this package that run at once do not misread
 // each other.
-const keyVersion = ":rl1:"
+const keyVersion = ":rl2:"
 
 // key returns the Redis key of all buckets of r: one key, so that a decision is in one slot of a cluster. It is
 // 128 bits of a hash over everything that tells buckets apart, each part with its length: no bytes of a user's are in it,
@@ -153,33 +153,53 @@ func (q *query) refund(back *[ratelimit.MaxLimits]time.Duration) (some bool) {
 	return some
 }
 
-// args is the one argument of the script: operation, longest wait, delay, and three numbers a limit.
-func (q *query) args() string {
+// args are the arguments of the script.
+func (q *query) args() []string {
 	var stack [512]byte
-	b := strconv.AppendInt(stack[:0], q.op, 10)
-	if q.op == opTake {
-		b = strconv.AppendInt(append(b, ' '), q.wait, 10)
-		b = strconv.AppendInt(append(b, ' '), q.delay, 10)
-	} else {
-		b = append(b, " 0 0"...)
+	var ends [3*ratelimit.MaxLimits + 2]int
+	b, args := stack[:0], ends[:0]
+	add := func(n int64) {
+		b = strconv.AppendInt(b, n, 10)
+		args = append(args, len(b))
 	}
 	for i := range q.r.Limits {
 		l := &q.buckets[i]
-		for _, n := range [...]int64{q.units[i], l.span, 1000 / l.unit} {
-			b = strconv.AppendInt(append(b, ' '), n, 10)
+		switch q.op {
+		case opTake:
+			add(q.units[i])
+		case opRefund:
+			add(-q.units[i])
+		default:
+			add(0)
 		}
+		add(l.span)
+		add(1000 / l.unit)
 	}
-	return string(b)
+	if q.op == opTake && q.wait > 0 { // else there is no delay either
+		add(q.wait)
+		add(q.delay)
+	}
+	text, start := string(b), 0
+	list := make([]string, len(args))
+	for i, end := range args {
+		list[i] = text[start:end]
+		start = end
+	}
+	return list
 }
 
-// result reads the answer to a take: whether it was admitted, and what was owed before.
-func (q *query) result(reply []int64) (res ratelimit.Result) {
+// result reads the answer to a take: what was owed before, and by the sign of the first whether it was admitted.
+func (q *query) result(reply *reply) (res ratelimit.Result) {
 	r := q.r
-	res.Allowed = r.Cost == 0 || q.op == opTake && reply[0] == 1
+	admitted := reply[0] >= 0
+	res.Allowed = r.Cost == 0 || admitted
 	delay := max(min(r.Delay, mostDelay), 0)
 	wait := int64(-1)
 	for i := range r.Limits {
-		b, owed := &q.buckets[i], max(reply[1+i], 0)
+		b, owed := &q.buckets[i], reply[i]
+		if owed < 0 {
+			owed = -1 - owed
+		}
 		start := max(owed, q.delay*1000/b.unit)
 		next := start + q.units[i]
 		if w := (next - b.span) * b.unit; w > wait {

@@ -237,6 +237,8 @@ func TestClockSetBack(t *testing.T) {
 			c.pass(500 * time.Millisecond)
 			c.set(c.now.Add(-time.Hour))
 			touch(t, s, r)
+			left := take(t, s, peek(r)).Debts[0]
+			require.GreaterOrEqual(t, c.TTL(c.Keys()[0]), left, "it is not forgotten before it is full")
 			gained := 0
 			if name == "refund" {
 				gained = 1
