@@ -35,8 +35,8 @@
 //
 // # Concurrency
 //
-// Everything may be used from several goroutines. [Hooks] are called one at a time and in order, never under a
-// lock. No goroutine is started.
+// Everything may be used from several goroutines. [Hooks] are called one at a time and in order, but for OnCount, and never
+// under a lock. No goroutine is started.
 //
 // # Time
 //

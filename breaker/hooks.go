@@ -8,8 +8,8 @@ import (
 
 // Hooks are callbacks of a [Breaker]; nil ones are skipped and cost nothing.
 //
-// They are called synchronously, in the order in which things happened to the breaker, one at a time, and never under a
-// lock: a hook may call the breaker. Where several goroutines use a breaker, the one that is calling hooks
+// They are called synchronously, never under a lock, so that a hook may call the breaker, and all but OnCount in the order in
+// which things happened to the breaker, one at a time. Where several goroutines use a breaker, the one that is calling hooks
 // calls those of the others' events too, so a hook may run on the goroutine of another call, and a slow one holds
 // up that call. While a hook blocks, events wait; of more than 1024 waiting ones, those that are not transitions are
 // dropped and counted in [Snapshot.EventsDropped].

@@ -25,7 +25,10 @@ func (s *Signer) Handler(param string, hooks ...Hooks) func(http.Handler) http.H
 			if id == "" {
 				id = NewID()
 			}
-			trace, _ := TraceOf(r.Context())
+			var trace traceparent
+			if outer := scopeOf(r.Context()); outer != nil {
+				trace = outer.trace
+			}
 			ctx := newScope(r.Context(), id, trace)
 			w.Header()[canonical] = ctx.echo[:]
 			r = r.WithContext(ctx) //nolint:contextcheck // a scope inherits

@@ -18,7 +18,7 @@ type scope struct {
 	context.Context //nolint:containedctx // it is one
 
 	id    string // empty: none
-	trace Trace
+	trace traceparent
 	// echo and sent are header values: one for the response, one for outbound requests. Nobody else's slice is
 	// ever the same array, so that a handler that edits its response header in place changes nothing else.
 	echo, sent [1]string
@@ -26,7 +26,7 @@ type scope struct {
 
 type scopeKey struct{}
 
-func newScope(parent context.Context, id string, trace Trace) *scope {
+func newScope(parent context.Context, id string, trace traceparent) *scope {
 	return &scope{Context: parent, id: id, trace: trace, echo: [1]string{id}, sent: [1]string{id}}
 }
 
@@ -65,7 +65,7 @@ func WithID(ctx context.Context, id string) context.Context {
 	case !Valid(id):
 		return ctx
 	case s == nil:
-		return newScope(ctx, id, Trace{})
+		return newScope(ctx, id, "")
 	case s.id == id:
 		return ctx
 	default:

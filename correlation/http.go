@@ -25,9 +25,9 @@ func (c *Correlator) Handler(next http.Handler) http.Handler {
 		if id == "" {
 			id = NewID()
 		}
-		var trace Trace
+		var trace traceparent
 		if trusted {
-			trace = parseTraceparent(r.Header)
+			trace = readTraceparent(r.Header)
 		}
 		ctx := newScope(r.Context(), id, trace)
 		w.Header()[canonical] = ctx.echo[:]
@@ -61,12 +61,12 @@ func accept(h http.Header, trusted bool) (string, Reason) {
 // handled reports whether the id of r's context is on the response already. An id in the context alone may be the
 // server's, from http.Server.BaseContext, and is not this request's.
 func handled(w http.ResponseWriter, r *http.Request) bool {
-	id, ok := ID(r.Context())
-	if !ok {
+	echoed := w.Header()[canonical] // before the context, which is long in a server
+	if len(echoed) != 1 {
 		return false
 	}
-	echoed := w.Header()[canonical]
-	return len(echoed) == 1 && echoed[0] == id
+	id, ok := ID(r.Context())
+	return ok && echoed[0] == id
 }
 
 // Transport sends the id of a request's context on the request, or a new one where the context has none; the new one

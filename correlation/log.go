@@ -97,8 +97,9 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 		}
 	}
 	add(hasID, keyID, s.id)
-	add(hasTrace, keyTrace, s.trace.TraceID)
-	add(hasSpan, keySpan, s.trace.SpanID)
+	trace := s.trace.read()
+	add(hasTrace, keyTrace, trace.TraceID)
+	add(hasSpan, keySpan, trace.SpanID)
 	return h.root.Handle(ctx, r)
 }
 

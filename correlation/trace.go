@@ -21,42 +21,54 @@ func WithTrace(ctx context.Context, t Trace) context.Context {
 	if len(t.TraceID) != traceIDLen || len(t.SpanID) != spanIDLen || !hexID(t.TraceID) || !hexID(t.SpanID) {
 		return ctx
 	}
+	flags := "00"
+	if t.Sampled {
+		flags = "01"
+	}
 	id, _ := ID(ctx)
-	return newScope(ctx, id, t)
+	return newScope(ctx, id, traceparent("00-"+t.TraceID+"-"+t.SpanID+"-"+flags))
 }
 
 // TraceOf returns the trace the request of ctx is part of, and whether there is one.
 func TraceOf(ctx context.Context) (Trace, bool) {
 	s := scopeOf(ctx)
-	if s == nil || s.trace.TraceID == "" {
+	if s == nil || s.trace == "" {
 		return Trace{}, false
 	}
-	return s.trace, true
+	return s.trace.read(), true
 }
 
+// traceparent is a valid value of the header of that name, or "". A request carries it as it came: it is read where
+// somebody asks, which is not in every request.
+type traceparent string
+
 const (
-	traceparent    = "Traceparent"
-	traceIDLen     = 32
-	spanIDLen      = 16
-	traceparentLen = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
+	headerTraceparent = "Traceparent"
+	traceIDLen        = 32
+	spanIDLen         = 16
+	traceparentLen    = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
 )
 
-// parseTraceparent reads W3C Trace Context, version 00, to the letter. Anything else is the zero Trace: other
-// versions, capitals, all-zero ids, a repeated header.
-func parseTraceparent(h http.Header) Trace {
-	values := h[traceparent]
+// readTraceparent reads W3C Trace Context, version 00, to the letter. Anything else is "": other versions, capitals,
+// all-zero ids, a repeated header.
+func readTraceparent(h http.Header) traceparent {
+	values := h[headerTraceparent]
 	if len(values) != 1 {
-		return Trace{}
+		return ""
 	}
 	v := values[0]
-	if len(v) != traceparentLen || v[:3] != "00-" || v[35] != '-' || v[52] != '-' {
+	if len(v) != traceparentLen || v[:3] != "00-" || v[35] != '-' || v[52] != '-' || !hexID(v[3:35]) || !hexID(v[36:52]) || !isHex(v[53:]) {
+		return ""
+	}
+	return traceparent(v)
+}
+
+// read takes it apart.
+func (t traceparent) read() Trace {
+	if t == "" {
 		return Trace{}
 	}
-	trace, span, flags := v[3:35], v[36:52], v[53:]
-	if !hexID(trace) || !hexID(span) || !isHex(flags) {
-		return Trace{}
-	}
-	return Trace{TraceID: trace, SpanID: span, Sampled: unhex(flags[1])&1 != 0}
+	return Trace{TraceID: string(t[3:35]), SpanID: string(t[36:52]), Sampled: unhex(t[54])&1 != 0}
 }
 
 // hexID reports whether s is lower-case hex and not all zero.

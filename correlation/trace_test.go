@@ -94,8 +94,12 @@ func TestWithTraceTakesThePlaceOfTheCallers(t *testing.T) {
 	require.Equal(t, "mine", id)
 
 	for _, bad := range []correlation.Trace{
-		{}, {TraceID: live.TraceID}, {SpanID: live.SpanID}, {TraceID: live.TraceID + "0", SpanID: live.SpanID},
-		{TraceID: live.TraceID, SpanID: "0000000000000000"}, {TraceID: live.TraceID, SpanID: "\n7ad6b7169203331"},
+		{},
+		{TraceID: live.TraceID},
+		{SpanID: live.SpanID},
+		{TraceID: live.TraceID + "0", SpanID: live.SpanID},
+		{TraceID: live.TraceID, SpanID: "0000000000000000"},
+		{TraceID: live.TraceID, SpanID: "\n7ad6b7169203331"},
 		{TraceID: "0AF7651916CD43DD8448EB211C80319C", SpanID: live.SpanID},
 	} {
 		require.Equal(t, ctx, correlation.WithTrace(ctx, bad), "%+v", bad)

@@ -17,7 +17,9 @@ import (
 // Every policy that can be turned on or off is, once: the promises of a RoundTripper hold in all of them.
 func TestEveryConfigurationConforms(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	m, _ := counters(t)
 	all := httpx.Config{
+		Metrics:       m,
 		MaxConcurrent: 1000, BulkheadWait: time.Second, Limiter: admitAll{}, KillSwitch: func() bool { return false },
 		Logger: logger, BreakerPerHost: true, MaxHosts: 1000,
 		Hooks: httpx.Hooks{OnEvent: func(httpx.Event) {}, OnAttempt: func(httpx.AttemptEvent) {}, OnCall: func(httpx.CallEvent) {}},

@@ -287,6 +287,29 @@ func TestALimiterHearsHowLateItsRefundIs(t *testing.T) {
 	})
 }
 
+// A refusal of one route's rate is no word on the rate of another.
+func TestARateHearsOfItsOwnRequestsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := answer(429, "", "Retry-After", "600", "RateLimit", `"default";r=0;t=600`)
+		base := follow(refuse, answer(200, ""), refuse)
+		c := client(t, httpx.Config{Base: base, MaxAttempts: -1, Profile: httpx.Profile{Rates: []httpx.Rate{{
+			Name: "posts", Match: func(r *http.Request) bool { return r.Method == "POST" },
+			Limits: ratelimit.Limits{{Count: 100, Period: time.Second}},
+		}}}})
+		_, _, err := send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+		for range 2 {
+			_, _, err = send(t, t.Context(), c, "POST", "x")
+			require.NoError(t, err)
+		}
+		_, _, err = send(t, t.Context(), c, "POST", "x")
+		require.Equal(t, errors.StopRateLimited, errors.StopOf(err))
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err, "nor is it held itself")
+		require.Equal(t, 4, base.count())
+	})
+}
+
 func TestTheRatesOfTheProfileAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := &fakeLimiter{}

@@ -36,7 +36,7 @@ func Example() {
 		for _, a := range s.Attributes {
 			switch a.Key {
 			case "http.response.status_code", "http.request.resend_count", "error.type":
-				fmt.Println(" ", a.Key, a.Value.Emit())
+				fmt.Println(" ", a.Key, a.Value.String())
 			}
 		}
 	}

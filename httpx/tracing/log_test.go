@@ -52,7 +52,7 @@ func TestARecordHasTheLiveSpansIDs(t *testing.T) {
 				if tc.log != nil {
 					l = tc.log(l)
 				}
-				l.InfoContext(tc.ctx, "hello", tc.args...) //nolint:staticcheck // SA1012: nil is what is asked for
+				l.InfoContext(tc.ctx, "hello", tc.args...)
 				var got map[string]any
 				require.NoError(t, json.Unmarshal(out.Bytes(), &got))
 				for k, v := range tc.want {

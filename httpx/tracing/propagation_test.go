@@ -112,8 +112,9 @@ func TestThePropagatorIsTheCallersToChoose(t *testing.T) {
 // nosy reads what it writes to.
 type nosy struct{ t testing.TB }
 
+func (nosy) Fields() []string { return []string{"X-Nosy"} }
+
 func (nosy) Extract(ctx context.Context, _ propagation.TextMapCarrier) context.Context { return ctx }
-func (nosy) Fields() []string                                                          { return []string{"X-Nosy"} }
 
 func (n nosy) Inject(_ context.Context, c propagation.TextMapCarrier) {
 	require.Equal(n.t, "mine", c.Get(correlation.Header))

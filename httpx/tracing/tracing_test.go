@@ -353,11 +353,13 @@ func TestACallThatDoesNotReturnEndsItsSpans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := record(t)
 			c := s.client(t, httpx.Config{Base: base(func(*http.Request) (*http.Response, error) { leave(); return nil, io.EOF })})
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://vendor.test/", http.NoBody)
+			require.NoError(t, err)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				defer func() { _ = recover() }()
-				_, _ = send(t, t.Context(), c, "GET", "http://vendor.test/", "")
+				_, _ = c.Do(req)
 			}()
 			<-done
 			call, attempts := s.call(t)

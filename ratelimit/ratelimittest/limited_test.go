@@ -47,7 +47,7 @@ func TestANakedRouteIsFound(t *testing.T) {
 		"ratelimittest: GET /naked is not limited: 1000 requests from one client, and none was refused for its rate; the last was answered with 200",
 		"ratelimittest: /naked is not limited: 1000 requests from one client, and none was refused for its rate; the last was answered with 200",
 	}, fake.failures)
-	ratelimittest.RequireLimited(t, mux, "POST /calls", "POST /sms")
+	ratelimittest.RequireLimited(t, mux, "POST /calls", "POST   /sms ")
 }
 
 func TestWhatIsNoLimitIsFound(t *testing.T) {
@@ -62,8 +62,12 @@ func TestWhatIsNoLimitIsFound(t *testing.T) {
 		h     http.Handler
 		route string
 	}{
-		"it refuses the first request":         {problem(errors.RateLimited), "/"},
-		"the last was answered with 429":       {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) }), "/"},
+		"it refuses the first request":   {problem(errors.RateLimited), "/"},
+		"the last was answered with 429": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) }), "/"},
+		"20 requests from one client, and none was refused for its rate; the last was answered with 429": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(429)
+			_, _ = w.Write([]byte(`{"kind":"conflict"}`))
+		}), "/"},
 		"the last was answered with 503":       {problem(errors.VendorRateLimited), "/"},
 		"the last was answered with 404":       {http.NewServeMux(), "/typo"},
 		"the last was answered with 200":       {shadow.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(ok)), "/"},

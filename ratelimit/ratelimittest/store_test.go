@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/ratelimit"
 	"github.com/prusik-go/prusik/ratelimit/ratelimittest"
 )
@@ -29,6 +30,9 @@ type bucket struct {
 func (s *plain) Take(ctx context.Context, r ratelimit.Request) (res ratelimit.Result, err error) {
 	if err := ctx.Err(); err != nil && s.flaw != "ctx" {
 		return res, err
+	}
+	if s.flaw == "down" {
+		return res, errors.New("down")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,6 +68,11 @@ func (s *plain) Take(ctx context.Context, r ratelimit.Request) (res ratelimit.Re
 	if s.flaw == "off by one" && r.Cost > 0 {
 		res.Allowed = worst <= r.Limits[0].Interval()
 	}
+	if s.flaw == "reads, then writes" {
+		s.mu.Unlock()
+		time.Sleep(time.Nanosecond)
+		s.mu.Lock()
+	}
 	if res.Allowed {
 		res.Violated = 0
 		for i := range r.Limits {
@@ -78,10 +87,39 @@ func (s *plain) Take(ctx context.Context, r ratelimit.Request) (res ratelimit.Re
 			res.Debts[i] = max(0, before[s.bucket(r, i)].Sub(now))
 		}
 	}
-	if s.flaw == "seconds" && !res.Allowed {
-		res.Wait = res.Wait.Truncate(time.Second)
-	}
+	s.spoil(r, &res)
 	return res, nil
+}
+
+// spoil is for the flaws of an answer.
+func (s *plain) spoil(r ratelimit.Request, res *ratelimit.Result) {
+	switch s.flaw {
+	case "seconds":
+		if !res.Allowed {
+			res.Wait = res.Wait.Truncate(time.Second)
+		}
+	case "no wait":
+		if !res.Allowed {
+			res.Wait = 0
+		}
+	case "half the wait":
+		res.Wait /= 2
+	case "a wait for who need not":
+		if res.Allowed && res.Wait == 0 {
+			res.Wait = time.Second
+		}
+	case "blames somebody for nothing":
+		if res.Allowed {
+			res.Violated = len(r.Limits) - 1
+			res.Violated++
+		}
+	case "debts below zero":
+		if r.Cost == 0 && res.Debts[0] == 0 {
+			res.Debts[0] = -time.Hour // what is full since an hour owes nothing
+		}
+	case "debts of no limit":
+		res.Debts[len(r.Limits)] = time.Hour
+	}
 }
 
 func (s *plain) bucket(r ratelimit.Request, i int) bucket {
@@ -101,6 +139,9 @@ func (s *plain) bucket(r ratelimit.Request, i int) bucket {
 func (s *plain) Refund(_ context.Context, r ratelimit.Request, back [ratelimit.MaxLimits]time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.flaw == "no refund to nobody" && s.full[s.bucket(r, 0)].IsZero() {
+		return errors.New("no bucket")
+	}
 	for i := range r.Limits {
 		b := s.bucket(r, i)
 		full, there := s.full[b]
@@ -140,6 +181,16 @@ func TestEveryFlawOfAStoreIsFound(t *testing.T) {
 		"limits share":      "buckets are told apart",
 		"no refund":         "a refund gives back",
 		"refunds to nobody": "a refund gives back",
+
+		"down":                        "what many take at once adds up",
+		"reads, then writes":          "what many take at once adds up",
+		"no wait":                     "who waits as told is admitted",
+		"half the wait":               "a request may wait for its turn",
+		"a wait for who need not":     "a burst is admitted and no more",
+		"blames somebody for nothing": "a burst is admitted and no more",
+		"debts below zero":            "a cost is taken whole",
+		"debts of no limit":           "a burst is admitted and no more",
+		"no refund to nobody":         "a refund gives back",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			err := ratelimittest.TestStore(&plain{full: map[bucket]time.Time{}, flaw: flaw})

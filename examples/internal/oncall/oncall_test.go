@@ -124,14 +124,14 @@ func TestOnCall(t *testing.T) {
 
 	// A good day.
 	const pause = 200 * time.Millisecond
-	p.traffic(1, 700*time.Millisecond, "POST /api/v1/twilio/calls")
-	p.traffic(4, pause, "POST /api/v1/twilio/messages")
-	p.traffic(2, pause, "GET /api/v1/twilio/messages")
-	p.traffic(2, pause, "GET /api/v1/vapi/settings")
-	p.traffic(6, pause, "GET /api/v1/crm/1")
-	p.traffic(4, pause, "GET /api/v1/mail/1")
-	p.traffic(4, pause, "GET /api/v1/speech/1")
-	p.traffic(2, pause/4, "GET /api/v1/calendar/1")
+	p.traffic(1, 700*time.Millisecond, "POST /api/v1/twilio/calls", "")
+	p.traffic(4, pause, "POST /api/v1/twilio/messages", "")
+	p.traffic(2, pause, "GET /api/v1/twilio/messages", "")
+	p.traffic(2, pause, "GET /api/v1/vapi/settings", "")
+	p.traffic(6, pause, "GET /api/v1/crm/1", "")
+	p.traffic(4, pause, "GET /api/v1/mail/1", "")
+	p.traffic(4, pause, "GET /api/v1/speech/1", "")
+	p.traffic(2, pause/4, "GET /api/v1/calendar/1", "")
 	w.quiet(ctx, t, "a good day", 3*time.Second)
 	// Twilio finds some calls too many.
 	limited := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Calls.json") }
@@ -145,8 +145,8 @@ func TestOnCall(t *testing.T) {
 	p.speech.SetScript(fault.Always(fault.Latency(5500 * time.Millisecond)))
 	p.crm.SetScript(failing(t, 0.4))
 	p.mail.SetScript(failing(t, 0.6))
-	stopLegacy := p.traffic(2, pause, "GET /api/v1/legacy/1")
-	stopGreedy := p.traffic(1, pause/40, "GET /api/v1/vapi/settings")
+	stopLegacy := p.traffic(2, pause, "GET /api/v1/legacy/1", "")
+	stopGreedy := p.traffic(6, pause/4, "GET /api/v1/vapi/settings", "greedy")
 	p.store.down.Store(true)
 	p.stub.Store(true)
 	p.moody.Store(true)

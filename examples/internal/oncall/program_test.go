@@ -1,6 +1,7 @@
 package oncall_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -226,8 +227,9 @@ func (p *program) wire(name string, cfg *httpx.Config) *vendor {
 	return v
 }
 
-// traffic lets n callers repeat a request, each with a pause after it, until stop is called or the test ends.
-func (p *program) traffic(n int, pause time.Duration, request string) (stop func()) {
+// traffic lets n workers repeat a request, each with a pause after it, until stop is called or the test ends. To the limiter
+// they are one caller, or each one of its own where caller is "".
+func (p *program) traffic(n int, pause time.Duration, request, caller string) (stop func()) {
 	ctx, stop := context.WithCancel(p.ctx)
 	method, path, _ := strings.Cut(request, " ")
 	for i := range n {
@@ -245,7 +247,7 @@ func (p *program) traffic(n int, pause time.Duration, request string) (stop func
 					p.t.Error(err)
 					return
 				}
-				req.Header.Set("X-Caller", fmt.Sprintf("%s-%d", path, i))
+				req.Header.Set("X-Caller", cmp.Or(caller, fmt.Sprintf("%s-%d", path, i)))
 				if resp, err := http.DefaultClient.Do(req); err == nil {
 					_, _ = io.Copy(io.Discard, resp.Body)
 					_ = resp.Body.Close()
