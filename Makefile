@@ -16,7 +16,7 @@ $(LINT): internal/tools/go.mod
 	go -C internal/tools build -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 lint: $(LINT)
-	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(LINT) run -c $(CURDIR)/.golangci.yml ./...); done
+	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(LINT) run --allow-parallel-runners -c $(CURDIR)/.golangci.yml ./...); done
 
 test:
 	@set -e; for m in $(MODULES); do echo "== test $$m"; go -C $$m test -race ./...; done
