@@ -43,6 +43,7 @@ type entry struct {
 	wait   time.Duration // until a new call is worthwhile, where known; what the last answer asked for
 	kind   errors.Kind   // of the refusal, or of the last attempt where it got no answer
 	err    error         // likewise
+	trace  string        // for the metrics, where it is sampled
 
 	n          int32 // attempts sent
 	permitHeld bool

@@ -67,6 +67,9 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 	if err := t.show(); err != nil {
 		return nil, err
 	}
+	if h := cfg.Hooks.OnNew; h != nil {
+		h(t)
+	}
 	return t, nil
 }
 
@@ -130,6 +133,19 @@ func (t *Transport) Breaker() *breaker.Breaker { return t.breaker }
 
 // Breakers is the group of breakers with Config.BreakerPerHost, and nil without.
 func (t *Transport) Breakers() *breaker.Group { return t.hosts }
+
+// Config is the effective configuration: defaults filled in. What is off is zero or negative. The base is as it was given.
+func (t *Transport) Config() Config { return t.cfg }
+
+// Limiters are the limiters that an attempt may have to pass, in order: Config.Limiter, then one for each of the profile's
+// rates. An attempt asks those of the rates that it is for.
+func (t *Transport) Limiters() []Limiter {
+	all := make([]Limiter, len(t.gates))
+	for i := range t.gates {
+		all[i] = t.gates[i].Limiter
+	}
+	return all
+}
 
 // InFlight is the number of calls under way, a call ending with its response body. It is for gauges.
 func (t *Transport) InFlight() int { return int(t.inFlight.Load()) }

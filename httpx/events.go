@@ -102,6 +102,9 @@ type CallEvent struct {
 // (OnCall on the one that ends the body) and in order per call, under no lock. Several calls run at once: a hook must be
 // safe for concurrent use. It must not block, and a panic in it is the caller's. Nil ones are skipped and cost nothing.
 type Hooks struct {
+	// OnNew is called once, by [NewTransport] with the transport it is about to return: for what shows or measures clients.
+	// [WithHooks] has no use for it.
+	OnNew     func(*Transport)
 	OnEvent   func(Event)
 	OnAttempt func(AttemptEvent)
 	OnCall    func(CallEvent)

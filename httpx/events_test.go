@@ -20,6 +20,7 @@ import (
 	"github.com/prusik-go/prusik/correlation"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/ratelimit"
 )
 
 func TestARetryingEventIsTheBriefsJSON(t *testing.T) {
@@ -348,3 +349,41 @@ func (r *reader) drain() {
 	_, err := io.ReadAll(r.r)
 	require.NoError(r.t, err, "a closed stream ends well")
 }
+
+func TestANewClientIsReportedOnceAndTellsWhatItIs(t *testing.T) {
+	var heard []*httpx.Transport
+	cfg := httpx.Config{
+		Hooks: httpx.Hooks{OnNew: func(tr *httpx.Transport) {
+			require.Equal(t, 3, tr.Config().MaxAttempts, "it is whole when it is reported")
+			heard = append(heard, tr)
+		}},
+		Limiter: free{}, MaxConcurrent: -1,
+		Profile: httpx.Profile{Rates: []httpx.Rate{{Name: "calls", Limits: ratelimit.Limits{{Count: 1, Period: time.Second}}}}},
+	}
+	tr, err := httpx.NewTransport("vendor", cfg)
+	require.NoError(t, err)
+	require.Equal(t, []*httpx.Transport{tr}, heard)
+	require.Negative(t, tr.Config().MaxConcurrent)
+	limiters := tr.Limiters()
+	require.Len(t, limiters, 2)
+	require.Equal(t, free{}, limiters[0])
+	o, ok := limiters[1].(*ratelimit.Outbound)
+	require.True(t, ok)
+	require.Equal(t, "vendor.calls", o.Snapshot().Limiter.Name())
+
+	cfg.MaxAttempts = 99
+	_, err = httpx.NewTransport("vendor", cfg)
+	require.Error(t, err)
+	require.Len(t, heard, 1, "what was not made is not reported")
+	none, err := httpx.NewTransport("vendor", httpx.Config{})
+	require.NoError(t, err)
+	require.Empty(t, none.Limiters())
+}
+
+// free is a limiter that admits everything.
+type free struct{}
+
+func (free) Acquire(context.Context, time.Duration) (time.Duration, error) { return 0, nil }
+func (free) Refund(time.Duration)                                          {}
+func (free) Pause(time.Duration)                                           {}
+func (free) Learn(int64, time.Duration)                                    {}

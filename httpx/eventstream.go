@@ -14,6 +14,7 @@ import (
 
 	"github.com/prusik-go/prusik/correlation"
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/httpx/internal/sse"
 	"github.com/prusik-go/prusik/internal/check"
 )
 
@@ -170,10 +171,7 @@ func (s *EventStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.unsubscribe(id, notify)
 
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx buffers a stream otherwise
-	w.WriteHeader(http.StatusOK)
+	out := sse.Begin(w, 2*s.cfg.Heartbeat)
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -181,11 +179,10 @@ func (s *EventStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if life, number, _ := strings.Cut(r.Header.Get("Last-Event-ID"), "-"); life == s.life {
 		seen, _ = strconv.ParseUint(number, 10, 64) // not a number is none
 	}
-	s.stream(r.Context(), w, id, seen, notify)
+	s.stream(r.Context(), out, id, seen, notify)
 }
 
-func (s *EventStream) stream(ctx context.Context, w http.ResponseWriter, id string, seen uint64, notify <-chan struct{}) {
-	control := http.NewResponseController(w)
+func (s *EventStream) stream(ctx context.Context, to *sse.Stream, id string, seen uint64, notify <-chan struct{}) {
 	beat := time.NewTicker(s.cfg.Heartbeat)
 	defer beat.Stop()
 	end := time.NewTimer(s.cfg.MaxStream)
@@ -203,12 +200,7 @@ func (s *EventStream) stream(ctx context.Context, w http.ResponseWriter, id stri
 			}
 			out = fmt.Appendf(out, "id: %s-%d\ndata: %s\n\n", s.life, number, data)
 		}
-		// A server's WriteTimeout is meant for answers that end; a reader that takes nothing for two beats is gone.
-		_ = control.SetWriteDeadline(time.Now().Add(2 * s.cfg.Heartbeat))
-		if _, err := w.Write(out); err != nil {
-			return
-		}
-		if err := control.Flush(); err != nil {
+		if err := to.Send(out); err != nil {
 			return
 		}
 		out = out[:0]

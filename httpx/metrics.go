@@ -63,8 +63,11 @@ func (c *call) countAttempt(m *metrics.Client, a metrics.Attempt) {
 	c.metered = true
 	if c.n > 1 {
 		a.Retries = c.history()[c.n-2].Reason
+	} else {
+		c.trace = m.Trace(c.ctx())
 	}
-	m.Attempted(c.ctx(), a)
+	a.TraceID = c.trace
+	m.Attempted(a)
 }
 
 // meter counts the call that is over, once, with r as its last result. bodyErr is what its streamed body ended with.
@@ -74,7 +77,7 @@ func (e *entry) meter(r *result, err *errors.Error, bodyErr error) {
 		return
 	}
 	e.tallied = true
-	ended := metrics.Call{Method: e.req.Method, Stop: e.stop, Attempts: int(e.n), Duration: e.now - e.start}
+	ended := metrics.Call{Method: e.req.Method, Stop: e.stop, Attempts: int(e.n), Duration: e.now - e.start, TraceID: e.trace}
 	switch {
 	case err != nil:
 		ended.Kind = err.Kind
@@ -88,7 +91,7 @@ func (e *entry) meter(r *result, err *errors.Error, bodyErr error) {
 	if e.stop != "" && e.n > 0 {
 		ended.Duration = expiry.Now() - e.start // the last reading may be from before a wait
 	}
-	m.Ended(e.ctx(), ended)
+	m.Ended(ended)
 }
 
 // meterAbandoned counts a call that does not return, and its last attempt where that had no result.
@@ -109,9 +112,9 @@ func (e *entry) meterAbandoned() {
 		return
 	}
 	e.tallied = true
-	ended := metrics.Call{Method: e.req.Method, Kind: errors.Internal, Attempts: int(e.n)}
+	ended := metrics.Call{Method: e.req.Method, Kind: errors.Internal, Attempts: int(e.n), TraceID: e.trace}
 	if e.n > 0 {
 		ended.Duration = expiry.Now() - e.start
 	}
-	m.Ended(e.ctx(), ended)
+	m.Ended(ended)
 }

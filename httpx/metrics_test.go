@@ -282,6 +282,33 @@ func TestWhatIsTimed(t *testing.T) {
 	})
 }
 
+// One look for a call is enough for all its attempts.
+func TestASampledTraceBecomesAnExemplar(t *testing.T) {
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	reg := prometheus.NewPedanticRegistry()
+	looks := 0
+	m, err := metrics.New(reg, metrics.Config{Trace: func(context.Context) (string, bool) { looks++; return id, true }})
+	require.NoError(t, err)
+	c := client(t, httpx.Config{Base: follow(answer(503, ""), answer(200, "x")), Metrics: m, BackoffBase: noWait})
+	_, _, err = send(t, t.Context(), c, "GET", "")
+	require.NoError(t, err)
+	require.Equal(t, 1, looks)
+	got, err := reg.Gather()
+	require.NoError(t, err)
+	exemplars := map[string]int{}
+	for _, f := range got {
+		for _, metric := range f.GetMetric() {
+			for _, b := range metric.GetHistogram().GetBucket() {
+				if e := b.GetExemplar(); e != nil {
+					require.Equal(t, id, e.GetLabel()[0].GetValue())
+					exemplars[f.GetName()]++
+				}
+			}
+		}
+	}
+	require.Equal(t, map[string]int{"http_client_call_duration_seconds": 1, "http_client_attempt_duration_seconds": 2}, exemplars)
+}
+
 // What is said to be on the path is what Explain finds there.
 func TestPoliciesAreThoseOfExplain(t *testing.T) {
 	for name, cfg := range map[string]httpx.Config{

@@ -39,7 +39,6 @@ func TestAMillionOfEverything(t *testing.T) {
 		million = 30_000 // the bounds are far below
 	}
 	m, reg := start(t, metrics.Config{})
-	ctx := t.Context()
 	answers := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Pattern == "" {
 			r.Pattern = r.URL.Path
@@ -67,8 +66,8 @@ func TestAMillionOfEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Ended(ctx, metrics.Call{Method: "M" + n, Kind: errors.Kind(n), Stop: errors.Stop(n), Attempts: 1})
-		c.Attempted(ctx, metrics.Attempt{Reason: n, Retries: n})
+		c.Ended(metrics.Call{Method: "M" + n, Kind: errors.Kind(n), Stop: errors.Stop(n), Attempts: 1})
+		c.Attempted(metrics.Attempt{Reason: n, Retries: n})
 		breakers.OnCount(breaker.CountEvent{Name: "group/" + n, What: breaker.CountFailure})
 		breakers.OnCount(breaker.CountEvent{Name: "s" + n + "/h", What: breaker.CountRejection})
 		breakers.OnTransition(breaker.TransitionEvent{Name: "b" + n, From: breaker.Closed, To: breaker.Open})

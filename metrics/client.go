@@ -158,17 +158,23 @@ type Call struct {
 	Attempts int
 	// Duration is the time to the answer's headers or the error.
 	Duration time.Duration
+	// TraceID is what [Client.Trace] has found for it.
+	TraceID string
 }
 
-// Ended counts a call. ctx is the call's, for its trace. It allocates nothing, but for the first call of its sort.
-func (c *Client) Ended(ctx context.Context, e Call) {
+// Trace is the id of the trace of ctx, for an exemplar, where it is sampled, and else empty. Look once a call: it costs more
+// than most of what is counted.
+func (c *Client) Trace(ctx context.Context) string { return c.m.sampled(ctx) }
+
+// Ended counts a call. It allocates nothing, but for the first call of its sort.
+func (c *Client) Ended(e Call) {
 	o := c.m.c.outcome(e.Kind)
 	c.series.call(c.m.c, method(e.Method), o).Inc()
 	if e.Stop != "" {
 		c.series.stops[c.m.c.stop(e.Stop)].Inc()
 	}
 	if e.Attempts > 0 {
-		c.series.callTime(c.m.c, o).observe(ctx, c.m, e.Duration)
+		c.series.callTime(c.m.c, o).observe(c.m.c, e.Duration, e.TraceID)
 	}
 }
 
@@ -182,10 +188,12 @@ type Attempt struct {
 	Retries string
 	// Duration is the time to the answer's headers or the failure.
 	Duration time.Duration
+	// TraceID is what [Client.Trace] has found for its call.
+	TraceID string
 }
 
-// Attempted counts an attempt. ctx is the call's, for its trace. It allocates nothing, but for the first of its sort.
-func (c *Client) Attempted(ctx context.Context, a Attempt) {
+// Attempted counts an attempt. It allocates nothing, but for the first of its sort.
+func (c *Client) Attempted(a Attempt) {
 	if a.Reason == "" {
 		c.series.succeeded.Inc()
 	} else {
@@ -194,7 +202,7 @@ func (c *Client) Attempted(ctx context.Context, a Attempt) {
 	if a.Retries != "" {
 		c.series.retry(c.m.c, a.Retries).Inc()
 	}
-	c.series.attemptTime(c.m.c, min(a.Delivery, errors.Delivered)).observe(ctx, c.m, a.Duration)
+	c.series.attemptTime(c.m.c, min(a.Delivery, errors.Delivered)).observe(c.m.c, a.Duration, a.TraceID)
 }
 
 func (c *core) collectClients(ch chan<- prometheus.Metric) {

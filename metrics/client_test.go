@@ -31,12 +31,12 @@ func TestEveryOutcomeAndStopHasItsLabel(t *testing.T) {
 	c := client(t, m, "vendor")
 	for _, stop := range errors.Stops() {
 		require.Contains(t, samples(t, reg), `http_client_stops_total{reason="`+string(stop)+`",service="vendor"}`, "there before the first")
-		c.Ended(t.Context(), metrics.Call{Stop: stop, Kind: errors.Internal})
+		c.Ended(metrics.Call{Stop: stop, Kind: errors.Internal})
 	}
 	for _, kind := range errors.Kinds() {
-		c.Ended(t.Context(), metrics.Call{Kind: kind, Method: "TRACE"})
+		c.Ended(metrics.Call{Kind: kind, Method: "TRACE"})
 	}
-	c.Ended(t.Context(), metrics.Call{Kind: "new", Method: "TRACE", Stop: "new"})
+	c.Ended(metrics.Call{Kind: "new", Method: "TRACE", Stop: "new"})
 	all := samples(t, reg)
 	for _, stop := range errors.Stops() {
 		require.Equal(t, 1, all[`http_client_stops_total{reason="`+string(stop)+`",service="vendor"}`])
@@ -59,7 +59,7 @@ func TestMethodsAreBounded(t *testing.T) {
 		"", http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 		http.MethodConnect, http.MethodTrace, "get", "PROPFIND", "X",
 	} {
-		c.Ended(t.Context(), metrics.Call{Method: method})
+		c.Ended(metrics.Call{Method: method})
 	}
 	got := only(samples(t, reg), "http_client_calls")
 	require.Len(t, got, 10)
@@ -74,9 +74,9 @@ func TestMethodsAreBounded(t *testing.T) {
 func TestReasonsAreBounded(t *testing.T) {
 	m, reg := start(t, metrics.Config{})
 	c := client(t, m, "vendor")
-	c.Attempted(t.Context(), metrics.Attempt{Reason: "\xff" + strings.Repeat("x", 1000)})
+	c.Attempted(metrics.Attempt{Reason: "\xff" + strings.Repeat("x", 1000)})
 	for i := range 300 {
-		c.Attempted(t.Context(), metrics.Attempt{Reason: fmt.Sprint(i), Retries: fmt.Sprint(i), Delivery: 200})
+		c.Attempted(metrics.Attempt{Reason: fmt.Sprint(i), Retries: fmt.Sprint(i), Delivery: 200})
 	}
 	all := samples(t, reg)
 	require.Equal(t, 1, all[`http_client_attempts_total{reason="_`+strings.Repeat("x", 127)+`",service="vendor"}`])
@@ -133,7 +133,7 @@ func TestServicesAreBounded(t *testing.T) {
 	for _, service := range []string{"a", "b", "c", "d", "a", "other"} {
 		c, err := m.Client(service, metrics.ClientConfig{InFlight: func() int { return 1 }, Policies: []string{"breaker"}})
 		require.NoError(t, err)
-		c.Ended(t.Context(), metrics.Call{})
+		c.Ended(metrics.Call{})
 		m.BreakerHooks().OnCount(breaker.CountEvent{Name: service + "/host", What: breaker.CountRejection})
 		clients = append(clients, c)
 	}
@@ -190,8 +190,9 @@ func TestExemplarsOfSampledTraces(t *testing.T) {
 		c := client(t, m, "vendor")
 		const calls, attempts = "http_client_call_duration_seconds", "http_client_attempt_duration_seconds"
 		took := func(ctx context.Context, d time.Duration) {
-			c.Ended(ctx, metrics.Call{Attempts: 1, Duration: d})
-			c.Attempted(ctx, metrics.Attempt{Duration: d})
+			trace := c.Trace(ctx)
+			c.Ended(metrics.Call{Attempts: 1, Duration: d, TraceID: trace})
+			c.Attempted(metrics.Attempt{Duration: d, TraceID: trace})
 		}
 		took(t.Context(), time.Second)
 		took(traced(t, "00"), time.Second)
@@ -216,8 +217,9 @@ func TestExemplarsOfAnotherTracer(t *testing.T) {
 	other, err := metrics.New(registry, metrics.Config{Trace: func(context.Context) (string, bool) { return id, true }})
 	require.NoError(t, err, "Trace is each one's own")
 	for _, id = range []string{"", "short", strings.ToUpper(sampledTrace), strings.Repeat("x", 32), strings.Repeat("0", 200), sampledTrace} {
-		client(t, other, "vendor").Ended(t.Context(), metrics.Call{Attempts: 1, Duration: time.Second})
-		client(t, m, "vendor").Ended(t.Context(), metrics.Call{Attempts: 1, Duration: time.Minute})
+		for c, d := range map[*metrics.Client]time.Duration{client(t, other, "vendor"): time.Second, client(t, m, "vendor"): time.Minute} {
+			c.Ended(metrics.Call{Attempts: 1, Duration: d, TraceID: c.Trace(t.Context())})
+		}
 	}
 	require.Equal(t, map[float64]string{1: sampledTrace}, exemplars(t, registry, "http_client_call_duration_seconds"))
 	h := other.Handler(http.NotFoundHandler())

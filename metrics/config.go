@@ -28,7 +28,7 @@ type Config struct {
 	// "other". 0 means 200. 1 to 100,000.
 	MaxRoutes int
 	// Trace returns the trace of ctx and whether it is sampled: then it may become an exemplar. An id that is not one of
-	// W3C Trace Context, 32 lower-case hex digits, is left out. It is called for every observation and has to be cheap.
+	// W3C Trace Context, 32 lower-case hex digits, is left out. It is called for every call and every request and has to be cheap.
 	// Nil means [correlation.TraceOf].
 	Trace func(ctx context.Context) (traceID string, sampled bool)
 }

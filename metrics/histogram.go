@@ -24,16 +24,24 @@ func (c *core) newHistogram(v *prometheus.HistogramVec, labels ...string) histog
 	return histogram{Observer: v.WithLabelValues(labels...), due: make([]atomic.Int64, len(c.cfg.Buckets)+1)}
 }
 
-// observe adds a duration. Where its trace is sampled, it may become the exemplar of its bucket.
-func (h *histogram) observe(ctx context.Context, m *Metrics, d time.Duration) {
+// observe adds a duration. Where it is of a sampled trace, it may become the exemplar of its bucket.
+func (h *histogram) observe(c *core, d time.Duration, traceID string) {
 	v := d.Seconds()
-	if id, sampled := m.trace(ctx); sampled && isTraceID(id) && h.takes(m.c, v) {
+	if traceID != "" && isTraceID(traceID) && h.takes(c, v) {
 		if e, ok := h.Observer.(prometheus.ExemplarObserver); ok {
-			e.ObserveWithExemplar(v, prometheus.Labels{"trace_id": id})
+			e.ObserveWithExemplar(v, prometheus.Labels{"trace_id": traceID})
 			return
 		}
 	}
 	h.Observe(v)
+}
+
+// sampled is the trace of ctx, or empty where nobody keeps it.
+func (m *Metrics) sampled(ctx context.Context) string {
+	if id, ok := m.trace(ctx); ok {
+		return id
+	}
+	return ""
 }
 
 // takes reports whether the bucket of v may have an exemplar, and counts on it.

@@ -103,7 +103,7 @@ func (v *visit) end() {
 	if !v.sent.Hijacked {
 		route.seconds[method].get(func() histogram {
 			return c.newHistogram(c.requestSeconds, route.label, methods()[method])
-		}).observe(v.r.Context(), v.m, time.Since(v.start))
+		}).observe(c, time.Since(v.start), v.m.sampled(v.r.Context()))
 	}
 	if p != nil {
 		panic(p)

@@ -105,9 +105,9 @@ func everything(t *testing.T, m *metrics.Metrics) []any {
 		InFlight: func() int { return 3 }, MaxInFlight: 4, Budget: func() float64 { return 0.5 }, Policies: []string{"breaker"},
 	})
 	require.NoError(t, err)
-	c.Attempted(t.Context(), metrics.Attempt{Reason: "503"})
-	c.Attempted(t.Context(), metrics.Attempt{Delivery: errors.Delivered, Retries: "503"})
-	c.Ended(t.Context(), metrics.Call{Method: "GET", Attempts: 2})
+	c.Attempted(metrics.Attempt{Reason: "503"})
+	c.Attempted(metrics.Attempt{Delivery: errors.Delivered, Retries: "503"})
+	c.Ended(metrics.Call{Method: "GET", Attempts: 2})
 	m.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	return []any{b, l, c}
 }
@@ -168,7 +168,7 @@ func TestHistogramsAreClassicAndNative(t *testing.T) {
 			c, err := m.Client("vendor", metrics.ClientConfig{})
 			require.NoError(t, err)
 			for range 3 {
-				c.Ended(t.Context(), metrics.Call{Attempts: 1, Duration: 1500 * time.Millisecond})
+				c.Ended(metrics.Call{Attempts: 1, Duration: 1500 * time.Millisecond})
 			}
 			for _, f := range gather(t, reg.Gather) {
 				if f.GetName() != "http_client_call_duration_seconds" {

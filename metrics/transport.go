@@ -44,9 +44,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer func() {
 		defer t.inFlight.Add(-1)
 		call.Duration = time.Since(start)
-		attempt.Duration = call.Duration
-		t.client.Attempted(req.Context(), attempt)
-		t.client.Ended(req.Context(), call)
+		call.TraceID = t.client.Trace(req.Context())
+		attempt.Duration, attempt.TraceID = call.Duration, call.TraceID
+		t.client.Attempted(attempt)
+		t.client.Ended(call)
 	}()
 	resp, err := t.next.RoundTrip(req)
 	switch {

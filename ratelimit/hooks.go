@@ -13,6 +13,8 @@ import (
 // limiter takes no lock that all of its callers share. A panic of a hook passes through the call that runs it; what was
 // decided stands.
 type Hooks struct {
+	// OnNew is called once, by [New] with the limiter it is about to return: for what shows or measures limiters.
+	OnNew func(*Limiter)
 	// OnDecision is called for every decision.
 	OnDecision func(DecisionEvent)
 	// OnError is called where a decision could not be made, or not by the [Store]. What is in it never reaches a client.
@@ -25,6 +27,7 @@ type Hooks struct {
 func JoinHooks(all ...Hooks) Hooks {
 	var h Hooks
 	for _, next := range all {
+		h.OnNew = hooks.Join(h.OnNew, next.OnNew)
 		h.OnDecision = hooks.Join(h.OnDecision, next.OnDecision)
 		h.OnError = hooks.Join(h.OnError, next.OnError)
 		h.OnPause = hooks.Join(h.OnPause, next.OnPause)

@@ -12,6 +12,7 @@ func TestJoinedHooksAreAllCalled(t *testing.T) {
 	counts := map[string]int{}
 	hooks := func(name string) ratelimit.Hooks {
 		return ratelimit.Hooks{
+			OnNew:      func(*ratelimit.Limiter) { counts[name+" new"]++ },
 			OnDecision: func(ratelimit.DecisionEvent) { counts[name+" decision"]++ },
 			OnError:    func(ratelimit.ErrorEvent) { counts[name+" error"]++ },
 			OnPause:    func(ratelimit.PauseEvent) { counts[name+" pause"]++ },
@@ -28,6 +29,6 @@ func TestJoinedHooksAreAllCalled(t *testing.T) {
 	require.Error(t, err)
 	l.Outbound("").Pause(1)
 	require.Equal(t, map[string]int{
-		"a decision": 1, "a error": 1, "a pause": 1, "b decision": 1, "b error": 1, "b pause": 1,
+		"a new": 1, "a decision": 1, "a error": 1, "a pause": 1, "b new": 1, "b decision": 1, "b error": 1, "b pause": 1,
 	}, counts)
 }

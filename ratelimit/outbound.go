@@ -266,3 +266,26 @@ func (o *Outbound) Learn(remaining int64, reset time.Duration) {
 	o.word.Add(1)
 	o.window.Store(int64(o.now() + min(reset, longestWord)))
 }
+
+// OutboundSnapshot is how things stand with an [Outbound].
+type OutboundSnapshot struct {
+	// Limiter is the limiter it is of.
+	Limiter *Limiter
+	// PausedFor is how long nothing is admitted because the vendor has refused; zero: it is not paused.
+	PausedFor time.Duration
+	// Remaining is how many the vendor's headers say may be sent within Reset from now. Where Reset is zero nothing is
+	// known, and Remaining is zero.
+	Remaining int64
+	Reset     time.Duration
+}
+
+// Snapshot returns the present values. It is for gauges and for people: what it says may have changed when it is read.
+func (o *Outbound) Snapshot() OutboundSnapshot {
+	s := OutboundSnapshot{Limiter: o.l, PausedFor: max(0, time.Duration(o.paused.Load())-o.now())}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s.Reset = max(0, time.Duration(o.window.Load())-o.now()); s.Reset > 0 {
+		s.Remaining = o.left
+	}
+	return s
+}

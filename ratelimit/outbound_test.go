@@ -693,3 +693,38 @@ func TestATransportForgetsNoHostThatItHasAskedJustNow(t *testing.T) {
 		require.LessOrEqual(t, ratelimit.Hosts(l), 2000, "nothing is kept for good")
 	})
 }
+
+func TestAnOutboundTellsHowThingsStand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var heard []*ratelimit.Limiter
+		limits, err := ratelimit.ParseLimits("10/minute")
+		require.NoError(t, err)
+		cfg := ratelimit.Config{Limits: limits, Hooks: ratelimit.Hooks{OnNew: func(l *ratelimit.Limiter) {
+			require.Equal(t, int64(10), l.Config().Limits[0].Burst, "it is whole when it is reported")
+			heard = append(heard, l)
+		}}}
+		l, err := ratelimit.New("api", cfg)
+		require.NoError(t, err)
+		require.Equal(t, []*ratelimit.Limiter{l}, heard)
+		cfg.MaxKeys = -1
+		_, err = ratelimit.New("api", cfg)
+		require.Error(t, err)
+		require.Len(t, heard, 1, "what was not made is not reported")
+
+		o := l.Outbound("vendor")
+		require.Equal(t, ratelimit.OutboundSnapshot{Limiter: l}, o.Snapshot())
+		o.Learn(3, 20*time.Second)
+		o.Pause(30 * time.Second)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, ratelimit.OutboundSnapshot{Limiter: l, PausedFor: 20 * time.Second, Remaining: 3, Reset: 10 * time.Second}, o.Snapshot())
+		time.Sleep(10 * time.Second)
+		require.Equal(t, ratelimit.OutboundSnapshot{Limiter: l, PausedFor: 10 * time.Second}, o.Snapshot(), "what the headers said is over")
+		time.Sleep(time.Hour)
+		require.Equal(t, ratelimit.OutboundSnapshot{Limiter: l}, o.Snapshot())
+		o.Learn(1, time.Minute)
+		acquire(t, o)
+		require.Zero(t, o.Snapshot().Remaining)
+		require.Equal(t, time.Minute, o.Snapshot().Reset)
+	})
+}

@@ -64,6 +64,9 @@ func New(name string, cfg Config) (*Limiter, error) {
 	}
 	l.slips.New = func() any { return new(slip) }
 	l.policy, l.items = policyField(cfg.Limits, cfg.QuotaUnit, ""), limitItems(cfg.Limits)
+	if h := cfg.Hooks.OnNew; h != nil {
+		h(l)
+	}
 	return l, nil
 }
 

@@ -47,9 +47,9 @@ func Measure(s Scenario, rounds int, slice time.Duration) (results []Result, err
 	samples := make([][]sample, len(subjects))
 	for round := range rounds {
 		for i := range subjects {
-			at := (round + i) % len(subjects)
+			at := (round/2 + i) % len(subjects)
 			if round%2 == 1 {
-				at = len(subjects) - 1 - at // other neighbours
+				at = len(subjects) - 1 - at // the other way round; of two contestants too
 			}
 			got, err := take(subjects[at], s.Workers(), calls[at])
 			if err != nil {

@@ -112,6 +112,24 @@ func TestTheFloorNeedsTheStandardLibraryOnly(t *testing.T) {
 	t.Fatal("no package errors")
 }
 
+// The status page stands on the roof: what is under it does not know it, and it brings nothing but the standard library.
+func TestTheStatusPageStandsOnTheRoof(t *testing.T) {
+	const page = module + "/httpx/status"
+	seen := false
+	for _, p := range list(t) {
+		if p.ImportPath != page {
+			require.NotContains(t, p.Deps, page, "%s imports the status page", p.ImportPath)
+			continue
+		}
+		seen = true
+		for _, dep := range p.Imports {
+			_, ours := room(dep)
+			require.True(t, ours || !strings.Contains(strings.SplitN(dep, "/", 2)[0], "."), "the status page imports %s", dep)
+		}
+	}
+	require.True(t, seen, "no package %s", page)
+}
+
 // The card's five, and two for tests.
 func TestTheRootRequiresTheCardsPackagesOnly(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(root(t), "go.mod"))
