@@ -52,6 +52,7 @@
 //
 // Counting allocates nothing after the first of its sort. Measured on 2 shared cores (the benchmarks are in cost_test.go): a
 // call or an attempt 65 ns each, most of it the native histogram; a breaker's failure or refusal 17 ns, a limiter's decision
-// 18 ns; an exemplar twenty times an observation, and nine allocations. [Metrics.Handler] adds 0.3 µs and one allocation, its writer. A scrape of ten clients and their
-// breakers takes 0.35 ms. internal/bench holds the client with metrics against the client without: see its README.
+// 18 ns; an exemplar twenty times an observation, and nine allocations. [Metrics.Handler] adds 0.3 µs and one allocation,
+// its writer. A scrape of ten clients and their breakers takes 0.35 ms. internal/bench holds the client with metrics against
+// the client without: see its README.
 package metrics
