@@ -1,10 +1,13 @@
 package bench_test
 
 import (
+	"flag"
 	"net/http"
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prusik-go/prusik/internal/bench"
 )
@@ -82,6 +85,77 @@ func TestBudgetClosedBreaker(t *testing.T) {
 				t.Errorf("%.0f allocations, the limit is %.0f", got, c.most)
 			}
 		})
+	}
+}
+
+// TestBudgetServed holds what Prusik may allocate for a request above the same request without it.
+func TestBudgetServed(t *testing.T) {
+	notUnderRace(t)
+	for _, c := range []struct {
+		over, scenario, subject, to string
+		above                       float64
+	}{
+		{"limiter", bench.OneKey, bench.PrusikLimit, bench.Unlimited, 0},
+		{"limiter", bench.OneKey, bench.PrusikLimits, bench.Unlimited, 0},
+		{"chi", bench.Route, bench.PrusikIDOnly, bench.BareChi, 2},
+		{"chi", bench.Route, bench.PrusikStack, bench.BareChi, 3},
+		{"chi", bench.MountedRoute, bench.PrusikStack, bench.BareChi, 3},
+	} {
+		t.Run(c.over+"/"+c.scenario+"/"+c.subject, func(t *testing.T) {
+			bare, _ := costOver(t, c.over, c.scenario, c.to)
+			got, _ := costOver(t, c.over, c.scenario, c.subject)
+			if got > bare+c.above {
+				t.Errorf("%.0f allocations above the %.0f without it, the limit is %.0f", got-bare, bare, c.above)
+			}
+		})
+	}
+}
+
+// TestBudgetMemory holds what a key of a limiter takes of the heap, and that it is given back. httprate is the control: it
+// keeps what it has.
+func TestBudgetMemory(t *testing.T) {
+	notUnderRace(t)
+	synctest.Test(t, func(t *testing.T) {
+		all, err := bench.Footprints(100_000, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range all {
+			t.Logf("%s: %.1f bytes a key, %.3f after expiry", f.Name, f.Live, f.After)
+			switch f.Name {
+			case bench.PrusikLimit:
+				if f.Live > 72 || f.After >= 1 {
+					t.Errorf("%s: the limits are 72 and 1", f.Name)
+				}
+			case bench.Httprate:
+				if f.After < 10 {
+					t.Errorf("%s is not seen to keep anything: this test looks at nothing", f.Name)
+				}
+			}
+		}
+	})
+}
+
+var churnKeys = flag.Int("churn.keys", 300_000, "how many `keys` TestChurn sends through a limiter with room for a hundredth of them")
+
+// TestChurn sends ever new keys through a limiter, while somebody asks again and again whose bucket is empty. The long form
+// is in the tables of cmd/ratios, with times, or
+//
+//	go -C internal/bench test -run Churn -churn.keys 10000000 -v .
+func TestChurn(t *testing.T) {
+	maxKeys := *churnKeys / 100
+	steps, err := bench.Churn(maxKeys, *churnKeys/10, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		t.Logf("%d keys: %v a decision, %.0f %% admitted, %d held in %.0f bytes", s.Keys, s.CPU, 100*s.Admitted, s.Held, s.Heap)
+		if s.Held > maxKeys {
+			t.Errorf("%d keys are held, there is room for %d", s.Held, maxKeys)
+		}
+		if s.Heap > 1.1*steps[0].Heap+64<<10 {
+			t.Errorf("the heap has grown from %.0f bytes to %.0f", steps[0].Heap, s.Heap)
+		}
 	}
 }
 

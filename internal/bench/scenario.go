@@ -13,7 +13,7 @@ import (
 // Scenario is one comparison: what is asked, what the far side does, and how.
 type Scenario struct {
 	// Name is the column in the table: "GET". Over is "stub", "loopback", "metrics" (the stub again, for Prusik with metrics
-	// and without) or "breaker".
+	// and without), "breaker", "limiter" or "chi".
 	Name, Over string
 	// Parallel runs [Workers] goroutines, and not one.
 	Parallel bool
@@ -25,6 +25,7 @@ type Scenario struct {
 	plan      Plan
 	guardOpen bool
 	failEvery int
+	keys      int
 }
 
 // String is the path of the scenario: "stub/GET/serial".
@@ -53,6 +54,13 @@ const (
 	Closed    = "closed breaker"
 	// ClosedFailing has one call in 16 fail.
 	ClosedFailing = "closed breaker, failures"
+	// Scenarios of limiters are named after the number of their keys.
+	OneKey   = "1 key"
+	SomeKeys = "10,000 keys"
+	ManyKeys = "1,000,000 keys"
+	// Route is a request to a route with a parameter, MountedRoute to one in a router of its own.
+	Route        = "route"
+	MountedRoute = "mounted route"
 )
 
 // Scenarios returns every scenario, in the order of the table.
@@ -96,6 +104,17 @@ func Scenarios() []Scenario {
 			all = append(all, s)
 		}
 	}
+	for _, parallel := range []bool{false, true} {
+		for _, s := range []Scenario{{Name: OneKey, keys: 1}, {Name: SomeKeys, keys: 10_000}, {Name: ManyKeys, keys: 1_000_000}} {
+			s.Over, s.Parallel, s.Reference = "limiter", parallel, Httprate
+			all = append(all, s)
+		}
+	}
+	for _, parallel := range []bool{false, true} {
+		for _, name := range []string{Route, MountedRoute} {
+			all = append(all, Scenario{Name: name, Over: "chi", Parallel: parallel, Reference: BareChi, Against: CommonStack})
+		}
+	}
 	return all
 }
 
@@ -126,7 +145,12 @@ func (s Scenario) Subjects() ([]*Subject, error) {
 		return all, nil
 	}
 	contestants := Contestants()
-	if s.Over == "metrics" {
+	switch s.Over {
+	case "limiter":
+		return subjects(Limiters(s.keys), "/", peers(s.keys))
+	case "chi":
+		return subjects(Stacks(s.Name == MountedRoute), stackPath, peers(stackPeers))
+	case "metrics":
 		contestants = metricsContestants()
 	}
 	for _, c := range contestants {
@@ -142,6 +166,17 @@ func (s Scenario) Subjects() ([]*Subject, error) {
 		all = append(all, subject)
 	}
 	return all, nil
+}
+
+func subjects(all []Served, path string, peers []string) ([]*Subject, error) {
+	made := make([]*Subject, len(all))
+	for i, s := range all {
+		var err error
+		if made[i], err = s.subject(path, peers); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }
 
 func (s Scenario) subject(c Contestant) (*Subject, error) {

@@ -17,7 +17,7 @@ import (
 	"github.com/prusik-go/prusik/internal/bench"
 )
 
-// rule is a limit on what Prusik may cost.
+// rule is a limit on what Prusik may cost: in relation to another, or where to is empty in nanoseconds.
 type rule struct {
 	scenario, subject, to string
 	most                  float64
@@ -40,6 +40,14 @@ func rules() []rule {
 		{"breaker/" + bench.ClosedFailing + "/serial", bench.PrusikBreaker, bench.Gobreaker, 1.0},
 		{"breaker/" + bench.ClosedFailing + "/serial", bench.PrusikPermit, bench.Gobreaker, 1.0},
 		{"breaker/" + bench.ClosedFailing + "/serial", bench.PrusikTimed, bench.Gobreaker, 1.0},
+		{"limiter/" + bench.OneKey + "/serial", bench.PrusikLimit, bench.Httprate, 0.35},
+		{"limiter/" + bench.OneKey + "/parallel", bench.PrusikLimit, bench.Httprate, 0.35},
+		{"limiter/" + bench.SomeKeys + "/serial", bench.PrusikLimit, bench.Httprate, 0.35},
+		{"limiter/" + bench.SomeKeys + "/parallel", bench.PrusikLimit, bench.Httprate, 0.35},
+		{"limiter/" + bench.ManyKeys + "/serial", bench.PrusikLimit, "", 1500},
+		{"limiter/" + bench.ManyKeys + "/parallel", bench.PrusikLimit, "", 1500},
+		{"chi/" + bench.Route + "/serial", bench.PrusikStack, bench.BareChi, 2.2},
+		{"chi/" + bench.MountedRoute + "/serial", bench.PrusikStack, bench.BareChi, 2.2},
 	}
 }
 
@@ -81,13 +89,18 @@ func run(rounds int, slice time.Duration, match string, detail, check bool, out 
 		}
 		measured = append(measured, measurement{s, results})
 	}
-	if len(measured) == 0 {
+	extra, exceeded, err := limiters(match)
+	if err != nil {
+		return err
+	}
+	if len(measured) == 0 && extra == "" {
 		return fmt.Errorf("no scenario matches %q", match)
 	}
 	var page strings.Builder
 	head(&page, start)
-	broken := limits(&page, measured, match == "")
+	broken := limits(&page, measured, match == "") || exceeded
 	summary(&page, measured)
+	page.WriteString(extra)
 	if detail {
 		details(&page, measured)
 	}
@@ -157,30 +170,21 @@ func processor() string {
 func limits(w *strings.Builder, measured []measurement, all bool) (broken bool) {
 	var rows strings.Builder
 	for _, r := range rules() {
-		cpu, wall, allocs, found := 0.0, 0.0, 0.0, false
-		for _, m := range measured {
-			of, ok := m.of(r.subject)
-			against, known := m.of(r.to)
-			if m.String() != r.scenario || !ok || !known {
-				continue
-			}
-			cpu, wall, found = of.CPURatio, of.WallRatio, true
-			if m.Reference != r.to {
-				cpu, wall = of.CPUAgainst, float64(of.Wall)/float64(against.Wall)
-			}
-			allocs = of.Allocs - against.Allocs
+		limit := fmt.Sprintf("%.2f", r.most)
+		if r.to == "" {
+			limit = time.Duration(r.most).String()
 		}
+		row, value, found := r.measure(measured)
 		switch {
 		case found:
 			verdict := "pass"
-			if cpu > r.most {
+			if value > r.most {
 				verdict, broken = "**fail**", true
 			}
-			fmt.Fprintf(&rows, "| %s | %s | %s | %.2f | %.2f | %.2f | %+d | %s |\n",
-				r.scenario, r.subject, r.to, r.most, cpu, wall, int(math.Round(allocs)), verdict)
+			fmt.Fprintf(&rows, "| %s | %s | %s | %s | %s | %s |\n", r.scenario, r.subject, r.to, limit, row, verdict)
 		case all:
 			broken = true
-			fmt.Fprintf(&rows, "| %s | %s | %s | %.2f | | | | not measured |\n", r.scenario, r.subject, r.to, r.most)
+			fmt.Fprintf(&rows, "| %s | %s | %s | %s | | | | not measured |\n", r.scenario, r.subject, r.to, limit)
 		}
 	}
 	if rows.Len() > 0 {
@@ -188,6 +192,29 @@ func limits(w *strings.Builder, measured []measurement, all bool) (broken bool) 
 			rows.String(), "\n")
 	}
 	return broken
+}
+
+// measure returns the cells of the rule's row, and the value that most is for.
+func (r rule) measure(measured []measurement) (row string, value float64, found bool) {
+	for _, m := range measured {
+		of, ok := m.of(r.subject)
+		if m.String() != r.scenario || !ok {
+			continue
+		}
+		if r.to == "" {
+			return fmt.Sprintf("%v | %v | %.0f", of.CPU, of.Wall, of.Allocs), float64(of.CPU), true
+		}
+		against, ok := m.of(r.to)
+		if !ok {
+			continue
+		}
+		cpu, wall := of.CPURatio, of.WallRatio
+		if m.Reference != r.to {
+			cpu, wall = of.CPUAgainst, float64(of.Wall)/float64(against.Wall)
+		}
+		return fmt.Sprintf("%.2f | %.2f | %+d", cpu, wall, int(math.Round(of.Allocs-against.Allocs))), cpu, true
+	}
+	return "", 0, false
 }
 
 // summary prints one table for each transport and way of calling: contestants down, scenarios across.
@@ -203,7 +230,11 @@ func summary(w *strings.Builder, measured []measurement) {
 }
 
 func matrix(w *strings.Builder, block []measurement) {
-	title := map[string]string{"stub": "Over a stub transport", "loopback": "Over loopback", "metrics": "Prusik with metrics and without", "breaker": "Breaker alone"}
+	title := map[string]string{
+		"stub": "Over a stub transport", "loopback": "Over loopback", "breaker": "Breaker alone",
+		"metrics": "Prusik with metrics and without",
+		"limiter": "Rate limit middleware by address, with its fields", "chi": "Around a route of chi",
+	}
 	how := "one caller"
 	if block[0].Parallel {
 		how = fmt.Sprintf("%d callers", block[0].Workers())
