@@ -15,6 +15,7 @@ import (
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx"
+	"github.com/prusik-go/prusik/httpx/status"
 	"github.com/prusik-go/prusik/metrics"
 	"github.com/prusik-go/prusik/metrics/ops"
 	"github.com/prusik-go/prusik/ratelimit"
@@ -99,7 +100,7 @@ func TestRunbookNamesWhatThereIs(t *testing.T) {
 			known[method.Name] = true
 		}
 	}
-	for _, v := range []any{httpx.Config{}, breaker.Config{}, ratelimit.Config{}} {
+	for _, v := range []any{httpx.Config{}, breaker.Config{}, ratelimit.Config{}, status.Config{}} {
 		for field := range reflect.TypeOf(v).Fields() {
 			known[field.Name] = true
 		}
