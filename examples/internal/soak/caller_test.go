@@ -176,7 +176,7 @@ func (p *plan) from() string {
 
 // answered notes the answer and reads its body, or does not.
 func (t *told) answered(resp *http.Response) {
-	t.status, t.noBody = resp.StatusCode, resp.Body == http.NoBody
+	t.status, t.noBody = resp.StatusCode, resp.StatusCode == http.StatusNoContent || resp.ContentLength == 0
 	if o, ok := httpx.OutcomeOf(resp); ok {
 		t.outcome = &o
 	}
