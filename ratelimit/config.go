@@ -24,7 +24,7 @@ type Config struct {
 	OnOutage Outage
 	// Replicas is how many processes share Store, for [LocalShare], which needs it. 1 to 100,000.
 	Replicas int
-	// MaxKeys is the most keys kept in memory. 0 means 1,000,000, some 50 MB with one limit and 85 with three, where so
+	// MaxKeys is the most keys kept in memory. 0 means 1,000,000, some 55 MB with one limit and 97 with three, where so
 	// many clients are over or near a limit at one time; a key whose buckets are full takes none. 1 to 100,000,000. See
 	// the package documentation for what happens at the bound. With a Store, it is for [LocalShare] only.
 	MaxKeys int
