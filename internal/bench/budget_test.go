@@ -100,6 +100,8 @@ func TestBudgetServed(t *testing.T) {
 		{"chi", bench.Route, bench.PrusikIDOnly, bench.BareChi, 2},
 		{"chi", bench.Route, bench.PrusikStack, bench.BareChi, 3},
 		{"chi", bench.MountedRoute, bench.PrusikStack, bench.BareChi, 3},
+		{"chi", bench.Route, bench.PrusikWhole, bench.BareChi, 4},
+		{"chi", bench.MountedRoute, bench.PrusikWhole, bench.BareChi, 4},
 	} {
 		t.Run(c.over+"/"+c.scenario+"/"+c.subject, func(t *testing.T) {
 			bare, _ := costOver(t, c.over, c.scenario, c.to)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prusik-go/prusik/correlation"
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/metrics"
 	"github.com/prusik-go/prusik/ratelimit"
 )
 
@@ -19,8 +20,9 @@ const (
 	BareChi      = "chi v5.5.0, bare"
 	CommonParts  = "RequestID, httprate, Recoverer"
 	CommonStack  = CommonParts + ", promhttp"
-	PrusikStack  = "Prusik correlation, errors, ratelimit"
 	PrusikIDOnly = "Prusik correlation"
+	PrusikStack  = PrusikIDOnly + ", errors, ratelimit"
+	PrusikWhole  = PrusikStack + ", metrics"
 )
 
 const (
@@ -28,8 +30,7 @@ const (
 	stackPeers = 1000
 )
 
-// Stacks returns what a server has around a route of chi with a parameter: an id, errors, limits, and for the common stack
-// metrics. mounted puts the route into a router of its own, by chi's Route.
+// Stacks returns what a server has around a route of chi with a parameter: an id, errors, limits and metrics. mounted puts the route into a router of its own, by chi's Route.
 func Stacks(mounted bool) []Served {
 	onChi := func(name, field string, middlewares func() ([]func(http.Handler) http.Handler, error)) Served {
 		return Served{Name: name, Field: field, New: func(next http.HandlerFunc) (http.Handler, error) {
@@ -68,13 +69,33 @@ func Stacks(mounted bool) []Served {
 			if err != nil {
 				return nil, err
 			}
-			l, err := ratelimit.New("api", ratelimit.Config{Limits: ratelimit.Limits{{Count: 1, Period: time.Second, Burst: wide}}})
+			l, err := ratelimit.New("api", ratelimit.Config{Limits: wideLimits()})
 			if err != nil {
 				return nil, err
 			}
 			return []func(http.Handler) http.Handler{cor.Handler, errors.Middleware(), l.Handler(ratelimit.RemoteAddr)}, nil
 		}),
+		onChi(PrusikWhole, "Ratelimit", func() ([]func(http.Handler) http.Handler, error) {
+			m, err := metrics.New(prometheus.NewRegistry(), metrics.Config{})
+			if err != nil {
+				return nil, err
+			}
+			cor, err := correlation.New(correlation.Config{})
+			if err != nil {
+				return nil, err
+			}
+			l, err := ratelimit.New("api", ratelimit.Config{Limits: wideLimits(), Hooks: m.LimiterHooks()})
+			if err != nil {
+				return nil, err
+			}
+			m.AddLimiter(l)
+			return []func(http.Handler) http.Handler{cor.Handler, m.Handler, errors.Middleware(), l.Handler(ratelimit.RemoteAddr)}, nil
+		}),
 	}
+}
+
+func wideLimits() ratelimit.Limits {
+	return ratelimit.Limits{{Count: 1, Period: time.Second, Burst: wide}}
 }
 
 // promMiddleware counts and times requests by code and method, as promhttp's examples do.

@@ -47,7 +47,9 @@ func rules() []rule {
 		{"limiter/" + bench.ManyKeys + "/serial", bench.PrusikLimit, "", 1500},
 		{"limiter/" + bench.ManyKeys + "/parallel", bench.PrusikLimit, "", 1500},
 		{"chi/" + bench.Route + "/serial", bench.PrusikStack, bench.BareChi, 2.2},
+		{"chi/" + bench.Route + "/serial", bench.PrusikWhole, bench.BareChi, 2.2},
 		{"chi/" + bench.MountedRoute + "/serial", bench.PrusikStack, bench.BareChi, 2.2},
+		{"chi/" + bench.MountedRoute + "/serial", bench.PrusikWhole, bench.BareChi, 2.2},
 	}
 }
 
