@@ -59,13 +59,13 @@ type entry struct {
 type call struct {
 	entry
 
-	safe     bool        // idempotent by method or key: an attempt of unknown delivery may be sent again
-	unknown  bool        // an attempt may have been processed
-	rejected bool        // an attempt arrived and was not
-	token    bool        // of the retry budget, for a retry that is not sent yet
-	sending  bool        // the base has not returned
-	metered  bool        // the metrics have the last attempt
-	judged   atomic.Bool // the breaker has heard of the answer whose body is on the wire
+	safe      bool        // idempotent by method or key: an attempt of unknown delivery may be sent again
+	unknown   bool        // an attempt may have been processed
+	rejected  bool        // an attempt arrived and was not
+	token     bool        // of the retry budget, for a retry that is not sent yet
+	sending   bool        // the base has not returned
+	uncounted bool        // an attempt was sent that the metrics do not have yet
+	judged    atomic.Bool // the breaker has heard of the answer whose body is on the wire
 
 	header http.Header // what every attempt sends
 	body   replay.Body
@@ -320,13 +320,12 @@ func (c *call) repeatable() (safe bool, key string) {
 // attempt sends the call once and judges what came of it.
 func (c *call) attempt() {
 	c.n++
-	c.metered = false
 	if c.heard() {
 		c.emit(Event{Status: StatusAttempt, Attempt: int(c.n)})
 		c.now = expiry.Now() // the listener's time is not the vendor's
 	}
 	began, out := c.now, c.outgoing()
-	c.sending, c.token = true, false // spent
+	c.sending, c.uncounted, c.token = true, true, false // spent
 	resp, err := c.t.base.RoundTrip(out)
 	c.sending = false
 	c.now = expiry.Now()

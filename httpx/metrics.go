@@ -60,7 +60,7 @@ func (c *call) meterAttempt() {
 }
 
 func (c *call) countAttempt(m *metrics.Client, a metrics.Attempt) {
-	c.metered = true
+	c.uncounted = false
 	if c.n > 1 {
 		a.Retries = c.history()[c.n-2].Reason
 	} else {
@@ -100,7 +100,7 @@ func (c *call) meterAbandoned() {
 	if m == nil || c.tallied {
 		return
 	}
-	if c.n > 0 && !c.metered {
+	if c.uncounted {
 		c.countAttempt(m, metrics.Attempt{Reason: "panic", Duration: expiry.Now() - c.now})
 	}
 	c.entry.meterAbandoned()

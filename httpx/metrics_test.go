@@ -227,9 +227,10 @@ func TestACallThatPanicsIsCounted(t *testing.T) {
 			boom("")
 			return httpx.Verdict{}, false
 		}}}, "internal", map[string]int{"panic": 1}},
-		"an attempt's hook": {answer(503, ""), httpx.Config{Hooks: httpx.Hooks{OnAttempt: func(httpx.AttemptEvent) { boom("") }}}, "internal", map[string]int{"503": 1}},
-		"a call's hook":     {answer(404, ""), httpx.Config{Hooks: httpx.Hooks{OnCall: func(httpx.CallEvent) { boom("") }}}, "not_found", map[string]int{"404": 1}},
-		"the kill switch":   {answer(200, ""), httpx.Config{KillSwitch: func() bool { boom(""); return true }}, "internal", map[string]int{}},
+		"an attempt's hook":        {answer(503, ""), httpx.Config{Hooks: httpx.Hooks{OnAttempt: func(httpx.AttemptEvent) { boom("") }}}, "internal", map[string]int{"503": 1}},
+		"a hook before an attempt": {answer(200, ""), httpx.Config{Hooks: httpx.Hooks{OnEvent: func(httpx.Event) { boom("") }}}, "internal", map[string]int{}},
+		"a call's hook":            {answer(404, ""), httpx.Config{Hooks: httpx.Hooks{OnCall: func(httpx.CallEvent) { boom("") }}}, "not_found", map[string]int{"404": 1}},
+		"the kill switch":          {answer(200, ""), httpx.Config{KillSwitch: func() bool { boom(""); return true }}, "internal", map[string]int{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, reg := counters(t)

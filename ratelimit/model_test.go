@@ -272,7 +272,7 @@ func TestRetryAfterIsExact(t *testing.T) {
 	})
 }
 
-// With room for two keys and many in use, what the limiter admits of a key an unbounded one would admit as well.
+// With room for a few keys and more in use, what the limiter admits of a key an unbounded one would admit as well.
 func TestEvictionGivesNothingAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -324,7 +324,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		require.NoError(t, err)
 		require.Positive(t, n)
 		eventually(t, "the loss is noticed", func() bool { return clients(t, c) == 1 })
-		time.Sleep(20 * time.Millisecond) // idle
+		time.Sleep(20 * time.Millisecond) // the client learns of it from a real socket, and nothing of it shows that it has
 		take(t, s, r)
 	}
 }
