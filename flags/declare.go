@@ -1,0 +1,298 @@
+package flags
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Value is what a flag can hold.
+type Value interface {
+	bool | int | float64 | time.Duration | string
+}
+
+// Flag is one flag. It is declared with a method of [Set].
+type Flag[T Value] struct {
+	flag
+	now atomic.Pointer[T]
+}
+
+// Bool is a flag that is on or off, and a gate: see [Bool.Handler].
+type Bool struct{ Flag[bool] }
+
+// Get is the present value: one atomic load, and no allocation.
+func (f *Flag[T]) Get() T { return *f.now.Load() }
+
+// In is the value that ctx is pinned to by [Set.Pin] or [Set.Handler], and where it is not, the present one.
+func (f *Flag[T]) In(ctx context.Context) T {
+	if values := f.owner.pinned(ctx).values; f.at < len(values) {
+		if v, ok := values[f.at].(*T); ok {
+			return *v
+		}
+	}
+	return f.Get() // declared after the context was pinned
+}
+
+// Name is the flag's name, which is that of its variable.
+func (f *Flag[T]) Name() string { return f.name }
+
+func (f *Flag[T]) base() *flag { return &f.flag }
+
+// set makes v the present value, and returns where it is.
+func (f *Flag[T]) set(v any) any {
+	value, _ := v.(T) // the kinds see to it
+	if old := f.now.Load(); old != nil && *old == value {
+		return old
+	}
+	f.now.Store(&value)
+	return &value
+}
+
+// read is the value at a place that set returned.
+func (*Flag[T]) read(at any) any {
+	if v, ok := at.(*T); ok {
+		return *v
+	}
+	return nil
+}
+
+// Declared is any flag of a set: a [*Bool] or a [*Flag].
+type Declared interface {
+	Name() string
+	base() *flag
+}
+
+// cell holds the present value of a flag, whatever its type.
+type cell interface {
+	set(v any) (at any)
+	read(at any) any
+}
+
+// flag is what is the same for all types. What is not said to be guarded does not change once it is declared.
+type flag struct {
+	owner *Set
+	at    int // in snapshot.values
+	cell  cell
+	spec
+
+	env, over *setting // nil: it says nothing; guarded by owner.mu
+}
+
+// spec is a declaration.
+type spec struct {
+	name            string
+	kind            kind
+	doc             string
+	def             any
+	low, high       any // nil: no bounds
+	choices         []string
+	never, required []Environment
+	secret, locked  bool
+	removeBy        time.Time
+	unit            time.Duration
+	follows         *flag
+	faults          []string
+}
+
+// setting is what one layer says.
+type setting struct {
+	value  any
+	source Source
+	origin string // file and line, or the flag that is followed
+
+	author, reason string
+	since, until   time.Time
+	timer          *time.Timer
+}
+
+// effective is what counts: the override, else the environment, else the flag it follows, else the default.
+func (f *flag) effective() *setting {
+	switch {
+	case f.over != nil:
+		return f.over
+	case f.env != nil:
+		return f.env
+	case f.follows != nil:
+		return &setting{value: f.follows.effective().value, source: FromFlag, origin: f.follows.name}
+	default:
+		return &setting{value: f.def, source: FromDefault}
+	}
+}
+
+// Option is a part of a declaration.
+type Option func(*spec)
+
+// Doc says what the flag does, for the people who deploy the program: a sentence or two, on one line. It is required.
+func Doc(text string) Option { return func(s *spec) { s.doc = text } }
+
+// Default is the value where nothing else is said, which is the zero of the type otherwise; of an [Set.Enum] it is its
+// first choice.
+func Default[T Value](v T) Option { return func(s *spec) { s.def = v } }
+
+// Range are the least and the greatest value that are accepted, of an int, a float or a duration.
+func Range[T int | float64 | time.Duration](low, high T) Option {
+	return func(s *spec) { s.low, s.high = low, high }
+}
+
+// Unit is that of a duration that is written as a number alone: with time.Second, "30" is 30 s. Without it, a number
+// alone is not accepted. "1m30s" always is.
+func Unit(u time.Duration) Option { return func(s *spec) { s.unit = u } }
+
+// NeverIn keeps the flag at its default in these environments, at the start and at run time.
+func NeverIn(environments ...Environment) Option {
+	return func(s *spec) { s.never = append(s.never, environments...) }
+}
+
+// RequiredIn makes it an error of [Set.Load] to leave the flag unset in these environments.
+func RequiredIn(environments ...Environment) Option {
+	return func(s *spec) { s.required = append(s.required, environments...) }
+}
+
+// Secret keeps the value out of errors, events and documents.
+func Secret() Option { return func(s *spec) { s.secret = true } }
+
+// Locked refuses overrides.
+func Locked() Option { return func(s *spec) { s.locked = true } }
+
+// RemoveBy is the day, as 2006-01-02, by which the flag should be gone from the code. It stays as it is on that day; the
+// documents say that it is overdue, and flagstest.RequireCurrent fails.
+func RemoveBy(day string) Option {
+	return func(s *spec) {
+		at, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			s.faults = append(s.faults, "RemoveBy("+strconv.Quote(day)+"): want a day such as 2026-12-31")
+		}
+		s.removeBy = at
+	}
+}
+
+// Follows gives an unset flag the value of another one of its set and type, which is declared before it: the switch of one
+// service follows that of the whole program. The default of the other is its default.
+func Follows(other Declared) Option { return func(s *spec) { s.follows = other.base() } }
+
+// Bool declares a flag that is on or off: "true" or "1", "false" or "0", in upper or lower case, and nothing else.
+func (s *Set) Bool(name string, options ...Option) *Bool {
+	b := &Bool{}
+	s.declare(&b.Flag.flag, &b.Flag, boolKind, name, options)
+	return b
+}
+
+// Int declares a flag that is a whole number, written in decimal.
+func (s *Set) Int(name string, options ...Option) *Flag[int] {
+	return declare[int](s, intKind, name, options)
+}
+
+// Float declares a flag that is a finite number, written in decimal.
+func (s *Set) Float(name string, options ...Option) *Flag[float64] {
+	return declare[float64](s, floatKind, name, options)
+}
+
+// Duration declares a flag that is a duration as [time.ParseDuration] reads it, or a number alone where [Unit] is set.
+func (s *Set) Duration(name string, options ...Option) *Flag[time.Duration] {
+	return declare[time.Duration](s, durationKind, name, options)
+}
+
+// String declares a flag that is a text without control characters that neither begins nor ends in white space.
+func (s *Set) String(name string, options ...Option) *Flag[string] {
+	return declare[string](s, stringKind, name, options)
+}
+
+// Enum declares a flag that is one of choices, of which there are at least two. The first is the default, unless another one is.
+func (s *Set) Enum(name string, choices []string, options ...Option) *Flag[string] {
+	choices = slices.Clone(choices)
+	options = append([]Option{func(s *spec) {
+		s.choices = choices
+		if len(choices) > 0 {
+			s.def = choices[0]
+		}
+	}}, options...)
+	return declare[string](s, enumKind, name, options)
+}
+
+func declare[T Value](s *Set, k kind, name string, options []Option) *Flag[T] {
+	f := &Flag[T]{}
+	s.declare(&f.flag, f, k, name, options)
+	return f
+}
+
+// declare adds f to the set, whatever is wrong with it: Load tells.
+func (s *Set) declare(f *flag, c cell, k kind, name string, options []Option) {
+	s.mu.Lock()
+	defer s.unlock()
+	f.owner, f.at, f.cell = s, len(s.flags), c
+	f.spec = spec{name: name, kind: k, def: k.zero()}
+	for _, o := range options {
+		o(&f.spec)
+	}
+	if f.follows != nil && f.follows.owner == s && f.follows.kind == k {
+		f.def = f.follows.def
+	}
+	for _, fault := range f.spec.wrong(s) {
+		s.faults = append(s.faults, fmt.Errorf("flags %q: %s: %s", s.name, name, fault))
+	}
+	if f.def == nil || !k.holds(f.def) {
+		f.def = k.zero()
+	}
+	if _, twice := s.byName[name]; !twice {
+		s.byName[name] = f
+	}
+	s.flags = append(s.flags, f)
+	if s.state.Load().loaded {
+		s.fault(name, "declared after Load", "every flag declared before it, or Load called again")
+	}
+	s.publish(false)
+}
+
+// wrong is everything that is wrong with a declaration.
+func (c *spec) wrong(s *Set) []string {
+	faults := c.faults
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if !variable(c.name) {
+		bad("the name: want %s", wantVariable)
+	}
+	if s.byName[c.name] != nil || c.name == s.cfg.Variable {
+		bad("declared twice: want one declaration")
+	}
+	if c.doc == "" || strings.ContainsAny(c.doc, "\r\n") {
+		bad("Doc(%q): want a sentence on one line for those who deploy", c.doc)
+	}
+	if c.follows != nil && (c.follows.owner != s || c.follows.kind != c.kind) {
+		bad("Follows(%s): want a flag of the same set and type", c.follows.name)
+	}
+	c.wrongBounds(bad)
+	for _, e := range slices.Concat(c.never, c.required) {
+		if !slices.Contains(s.cfg.Environments, e) {
+			bad("NeverIn or RequiredIn(%q): want an environment of the set", e)
+		}
+	}
+	for _, e := range c.required {
+		if slices.Contains(c.never, e) {
+			bad("RequiredIn(%q): want it not in NeverIn as well", e)
+		}
+	}
+	if c.unit < 0 || c.unit > 0 && c.kind != durationKind {
+		bad("Unit(%v): want a positive one, for a duration", c.unit)
+	}
+	if c.kind == enumKind && (len(c.choices) < 2 || slices.Contains(c.choices, "") || len(slices.Compact(slices.Sorted(slices.Values(c.choices)))) < len(c.choices)) {
+		bad("Enum(%q): want two choices or more, each once and none empty", c.choices)
+	}
+	return faults
+}
+
+func (c *spec) wrongBounds(bad func(string, ...any)) {
+	if c.low != nil && (!c.kind.holds(c.low) || !c.kind.within(c.low, nil, c.high)) {
+		bad("Range(%v, %v): want two of the flag's type, %s, the lower one first", c.low, c.high, c.kind)
+		c.low, c.high = nil, nil
+	}
+	if !c.kind.holds(c.def) {
+		bad("Default(%v): want one of the flag's type, %s", c.def, c.kind)
+		return
+	}
+	if want := c.accept(c.def); want != "" && c.follows == nil {
+		bad("Default(%s): want %s", c.show(c.def), want)
+	}
+}
