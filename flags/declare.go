@@ -106,7 +106,7 @@ type setting struct {
 
 	author, reason string
 	since, until   time.Time
-	timer          *time.Timer
+	end            *ending // nil: none by itself
 }
 
 // effective is what counts: the override, else the environment, else the flag it follows, else the default.
@@ -177,7 +177,7 @@ func Follows(other Declared) Option { return func(s *spec) { s.follows = other.b
 // Bool declares a flag that is on or off: "true" or "1", "false" or "0", in upper or lower case, and nothing else.
 func (s *Set) Bool(name string, options ...Option) *Bool {
 	b := &Bool{}
-	s.declare(&b.Flag.flag, &b.Flag, boolKind, name, options)
+	s.declare(&b.flag, &b.Flag, boolKind, name, options)
 	return b
 }
 
@@ -231,7 +231,7 @@ func (s *Set) declare(f *flag, c cell, k kind, name string, options []Option) {
 	if f.follows != nil && f.follows.owner == s && f.follows.kind == k {
 		f.def = f.follows.def
 	}
-	for _, fault := range f.spec.wrong(s) {
+	for _, fault := range f.wrong(s) {
 		s.faults = append(s.faults, fmt.Errorf("flags %q: %s: %s", s.name, name, fault))
 	}
 	if f.def == nil || !k.holds(f.def) {

@@ -126,8 +126,7 @@ func comment(rest string) bool {
 
 // reason is the cause of a file's error without its path, which is told already.
 func reason(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}
 	return err.Error()

@@ -110,13 +110,7 @@ type queue struct {
 	delivering bool
 }
 
-func (q *queue) push(d delivery) {
-	if d.change != nil {
-		e := *d.change
-		d.change = &e
-	}
-	q.waiting = append(q.waiting, d)
-}
+func (q *queue) push(d delivery) { q.waiting = append(q.waiting, d) }
 
 // unlock releases the set's lock and delivers what is waiting, unless another goroutine, or a hook further up on this one, is
 // doing so: then it will deliver ours.

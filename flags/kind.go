@@ -96,7 +96,7 @@ func (c *spec) accept(v any) (want string) {
 	case c.kind == enumKind && !slices.ContainsFunc(c.choices, func(s string) bool { return s == v }):
 		return c.syntax()
 	case !c.kind.within(v, c.low, c.high):
-		return c.show(c.low) + " to " + c.show(c.high)
+		return text(c.low) + " to " + text(c.high)
 	default:
 		return ""
 	}

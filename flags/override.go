@@ -19,7 +19,8 @@ type Change struct {
 	// Author and Reason say who wants it and why. They are required: what was changed at night is read in the morning.
 	// 1 to 200 bytes each.
 	Author, Reason string
-	// For is how long the override holds, by the monotonic clock. Zero means until it is taken back.
+	// For is how long the override holds, by the monotonic clock. Zero means until it is taken back. Changes of one Override that
+	// hold for the same time end together.
 	For time.Duration
 	// CorrelationID is the id of the request that asks for it, where there is one. It is handed on to the hooks.
 	CorrelationID string
@@ -115,62 +116,103 @@ func (s *Set) stillForbidden(cause Cause, changes []Change, next []*setting) err
 // install makes the changes, and tells. mu is held.
 func (s *Set) install(cause Cause, changes []Change, next []*setting) {
 	before := s.state.Load()
-	told := map[*flag]bool{}
+	told := map[*flag]*ChangeEvent{}
+	ends := map[time.Duration]*ending{}
 	for i, c := range changes {
 		fl, v := s.byName[c.Flag], next[i]
 		if fl.over == v { // to clear what is not overridden
 			continue
 		}
-		told[fl] = true
-		e := ChangeEvent{
-			Flag: fl.name, From: fl.show(fl.effective().value), Cause: cause,
+		e := &ChangeEvent{
+			Flag: fl.name, From: fl.show(fl.cell.read(before.values[fl.at])), Cause: cause,
 			Author: c.Author, Reason: c.Reason, CorrelationID: c.CorrelationID, At: time.Now(),
 		}
-		if fl.over != nil && fl.over.timer != nil {
-			fl.over.timer.Stop()
-		}
-		fl.over = v
-		if c.For > 0 && v != nil {
+		told[fl] = e
+		fl.over.release()
+		if fl.over = v; v != nil {
 			e.Until = v.until
-			v.timer = time.AfterFunc(c.For, func() { s.expire(fl, v) })
+			s.endLater(fl, c.For, ends)
 		}
-		e.To, e.Source = fl.show(fl.effective().value), fl.effective().source
-		s.queue.push(delivery{change: &e})
 	}
+	s.settle(told, before)
+}
+
+// settle publishes what overrides have come to, and tells: of the flags in told first, in the order of their declaration. mu is held.
+func (s *Set) settle(told map[*flag]*ChangeEvent, before *snapshot) {
 	if len(told) == 0 {
 		return
 	}
-	s.publish(true)
+	s.publish(before.loaded)
+	for _, fl := range s.flags {
+		if e := told[fl]; e != nil {
+			now := fl.effective()
+			e.To, e.Source = fl.show(now.value), now.source
+			s.queue.push(delivery{change: e})
+		}
+	}
 	s.tellDifferences(before, ChangeEvent{Cause: Followed, At: time.Now()}, told)
 	s.queue.push(delivery{watchers: true})
 }
 
-// expire ends an override, unless another one has taken its place.
-func (s *Set) expire(fl *flag, v *setting) {
-	s.mu.Lock()
-	defer s.unlock()
-	if fl.over != v {
+// ending is the end of overrides that were made together for the same time: they end together too. It is guarded by the set's lock.
+type ending struct {
+	timer *time.Timer
+	of    []*setting // by the flags in on
+	on    []*flag
+	left  int // that are still in place
+}
+
+// endLater has the override of fl end after d, with those of the same Override that last as long. mu is held.
+func (s *Set) endLater(fl *flag, d time.Duration, ends map[time.Duration]*ending) {
+	if d == 0 {
 		return
 	}
-	before := s.state.Load()
-	e := ChangeEvent{Flag: fl.name, From: fl.show(v.value), Cause: Expired, Author: v.author, Reason: v.reason, At: time.Now()}
-	fl.over = nil
-	e.To, e.Source = fl.show(fl.effective().value), fl.effective().source
-	s.queue.push(delivery{change: &e})
-	s.publish(before.loaded)
-	s.tellDifferences(before, ChangeEvent{Cause: Followed, At: e.At}, map[*flag]bool{fl: true})
-	s.queue.push(delivery{watchers: true})
+	e := ends[d]
+	if e == nil {
+		e = &ending{}
+		e.timer = time.AfterFunc(d, func() { s.expire(e) })
+		ends[d] = e
+	}
+	fl.over.end = e
+	e.of, e.on, e.left = append(e.of, fl.over), append(e.on, fl), e.left+1
+}
+
+// release gives up an override that another one takes the place of.
+func (v *setting) release() {
+	if v == nil || v.end == nil {
+		return
+	}
+	if v.end.left--; v.end.left == 0 {
+		v.end.timer.Stop()
+	}
+}
+
+// expire ends the overrides that are still in place.
+func (s *Set) expire(end *ending) {
+	s.mu.Lock()
+	defer s.unlock()
+	told := map[*flag]*ChangeEvent{}
+	for i, fl := range end.on {
+		if v := end.of[i]; fl.over == v {
+			told[fl] = &ChangeEvent{
+				Flag: fl.name, From: fl.show(v.value), Cause: Expired, Author: v.author, Reason: v.reason, At: time.Now(),
+			}
+			fl.over = nil
+		}
+	}
+	s.settle(told, s.state.Load())
 }
 
 // tellDifferences reports the flags that have another value than before, but for those that were told. mu is held.
-func (s *Set) tellDifferences(before *snapshot, e ChangeEvent, told map[*flag]bool) {
+func (s *Set) tellDifferences(before *snapshot, e ChangeEvent, told map[*flag]*ChangeEvent) {
 	for i, fl := range s.flags {
 		now := fl.effective()
-		if told[fl] || i >= len(before.values) || before.values[i] == s.state.Load().values[i] {
+		if told[fl] != nil || i >= len(before.values) || before.values[i] == s.state.Load().values[i] {
 			continue
 		}
-		e.Flag, e.From, e.To, e.Source = fl.name, fl.show(fl.cell.read(before.values[i])), fl.show(now.value), now.source
-		s.queue.push(delivery{change: &e})
+		one := e
+		one.Flag, one.From, one.To, one.Source = fl.name, fl.show(fl.cell.read(before.values[i])), fl.show(now.value), now.source
+		s.queue.push(delivery{change: &one})
 	}
 }
 
