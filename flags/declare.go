@@ -68,6 +68,7 @@ type Declared interface {
 
 // cell holds the present value of a flag, whatever its type.
 type cell interface {
+	Declared
 	set(v any) (at any)
 	read(at any) any
 }
@@ -177,7 +178,7 @@ func Follows(other Declared) Option { return func(s *spec) { s.follows = other.b
 // Bool declares a flag that is on or off: "true" or "1", "false" or "0", in upper or lower case, and nothing else.
 func (s *Set) Bool(name string, options ...Option) *Bool {
 	b := &Bool{}
-	s.declare(&b.flag, &b.Flag, boolKind, name, options)
+	s.declare(&b.flag, b, boolKind, name, options)
 	return b
 }
 

@@ -72,6 +72,16 @@ func (s *Set) Environment() Environment {
 	return s.where.env
 }
 
+// Lookup returns the flag that is declared under name: a [*Bool], or a [*Flag] of its type. It is nil where there is none.
+func (s *Set) Lookup(name string) Declared {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.byName[name]; f != nil {
+		return f.cell
+	}
+	return nil
+}
+
 // Own adds to [Config.Prefixes]: for a package that declares flags in a set of its caller's.
 func (s *Set) Own(prefix string) {
 	s.mu.Lock()

@@ -39,9 +39,10 @@ const (
 	defaultFactor   = 1.1
 
 	// Caps that nobody has had to choose yet.
-	maxReasons = 50 // of one client: a vendor uses a few statuses
-	maxKeys    = 64 // of one breaker group: the hosts an httpx client keeps breakers for
-	maxAnswers = 50 // method and status, of one route
+	maxReasons = 50  // of one client: a vendor uses a few statuses
+	maxKeys    = 64  // of one breaker group: the hosts an httpx client keeps breakers for
+	maxFlags   = 500 // a program with more has other troubles
+	maxAnswers = 50  // method and status, of one route
 	// maxPolicies is for names of one service beyond those that httpx has, which are fewer.
 	maxPolicies = 32
 	maxBuckets  = 50 // classic

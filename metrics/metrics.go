@@ -13,6 +13,7 @@ import (
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/ratelimit"
 )
 
@@ -88,6 +89,11 @@ type core struct {
 	decisions, limitRejects, storeErrors, requestErrors, pauses, evictions *prometheus.CounterVec
 	limiterKeys                                                            *prometheus.Desc
 
+	flags                                     *table[string, flagSeries]
+	flagSets                                  crowd[flags.Set, struct{}]
+	flagEnabled, flagValue, flagOverridden    *prometheus.Desc
+	flagChanges, flagRefusals, flagRejections *prometheus.CounterVec
+
 	routes           *table[string, route]
 	unmatched        func() *route
 	serving          atomic.Int64
@@ -103,8 +109,10 @@ func newCore(cfg Config) *core {
 	c.defineClients()
 	c.defineLimiters()
 	c.defineServers()
+	c.defineFlags()
 	c.services = newTable(cfg.MaxServices, other, c.newService)
 	c.limiters = newTable(cfg.MaxServices, other, c.newLimiter)
+	c.flags = newTable(maxFlags, other, c.newFlag)
 	c.routes = newTable(cfg.MaxRoutes, other, c.newRoute)
 	c.unmatched = sync.OnceValue(func() *route { return c.newRoute(unmatched) })
 	return c
@@ -124,6 +132,7 @@ func (c *core) Describe(ch chan<- *prometheus.Desc) {
 func (c *core) Collect(ch chan<- prometheus.Metric) {
 	c.collectBreakers(ch)
 	c.collectClients(ch)
+	c.collectFlags(ch)
 	c.collectLimiters(ch) // before the vectors: it adds to one of them
 	read(ch, c.inFlightRequests, float64(c.serving.Load()))
 	for _, v := range c.vectors {

@@ -106,23 +106,12 @@ func TestParse(t *testing.T) {
 // vocabulary is what there is to name.
 type vocabulary map[string]metrics.Definition
 
-// awaited is a metric that services export by themselves, as RUNBOOK.md shows, until package flags does.
-func awaited() metrics.Definition {
-	return metrics.Definition{Name: "feature_flag_enabled", Type: metrics.TypeGauge, Labels: []string{"flag"}}
-}
-
 func newVocabulary() vocabulary {
 	v := make(vocabulary)
-	for _, d := range append(metrics.Definitions(), awaited()) {
+	for _, d := range metrics.Definitions() {
 		v[d.Name] = d
 	}
 	return v
-}
-
-func TestFlagsAreAwaitedStill(t *testing.T) {
-	for _, d := range metrics.Definitions() {
-		require.False(t, strings.HasPrefix(d.Name, "feature_flag_"), "%s is there: take awaited away, and the gauge out of RUNBOOK.md", d.Name)
-	}
 }
 
 // find returns the definition behind a name, and whether the name is that of a histogram's classic series.
