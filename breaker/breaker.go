@@ -14,11 +14,11 @@ import (
 // Breaker refuses calls to something that has been failing, and lets them through again when it has recovered. Make it
 // with [New]. It may be used from several goroutines and must not be copied.
 type Breaker struct {
-	name   string
-	cfg    Config // effective
-	timing bool   // calls are timed, for SlowCall or OnOutcome
-	quiet  bool   // nobody is told of a refusal, and so it needs no lock
-	born   time.Time
+	name  string
+	hooks Hooks // of New: they never change
+	born  time.Time
+	// present is written under mu and read anywhere.
+	present atomic.Pointer[settings]
 
 	// epoch is the present epoch. It is written under mu and read anywhere.
 	epoch atomic.Uint64
@@ -35,6 +35,9 @@ type Breaker struct {
 	window    circuitbreaker.CircuitBreaker[struct{}]
 	opens     int // in succession
 	openedAt  time.Time
+	luck      float64 // 0 to 1: the share of the jitter that this time open has drawn
+	byCommand bool    // it was disabled by Disable, not by its Mode
+	round     uint64  // the latest of Group.Reconfigure
 	probes    leases
 	successes int // of probes, in this half-open state
 	queue     queue
@@ -45,25 +48,40 @@ type Breaker struct {
 func New(name string, cfg Config) (*Breaker, error) {
 	faults := check.New("breaker", name)
 	faults.Name(name)
-	cfg = cfg.effective(faults)
+	s := newSettings(cfg, faults)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	return newBreaker(name, cfg), nil
+	return newBreaker(name, s), nil
 }
 
-func newBreaker(name string, effective Config) *Breaker {
-	b := &Breaker{
-		name: name, cfg: effective, born: time.Now(),
-		timing: effective.SlowCall > 0 || effective.Hooks.OnOutcome != nil,
-		quiet:  effective.Hooks.OnReject == nil && effective.Mode != Shadow,
-		window: newWindow(&effective),
-	}
+func newBreaker(name string, s *settings) *Breaker {
+	b := &Breaker{name: name, hooks: s.Hooks, born: time.Now(), window: newWindow(&s.Config)}
+	b.present.Store(s)
 	b.publish(makeEpoch(1, b.start()))
 	return b
 }
 
-func newWindow(c *Config) circuitbreaker.CircuitBreaker[struct{}] {
+// settings are an effective configuration and what follows from it. They are published as a whole and not written again, so
+// that who reads them once sees no mixture.
+type settings struct {
+	Config
+
+	given  Config
+	timing bool // calls are timed, for SlowCall or OnOutcome
+	quiet  bool // nobody is told of a refusal, and so it needs no lock
+}
+
+func newSettings(given Config, faults *check.Faults) *settings {
+	s := &settings{Config: given.effective(faults), given: given}
+	s.timing = s.SlowCall > 0 || s.Hooks.OnOutcome != nil
+	s.quiet = s.Hooks.OnReject == nil && s.Mode != Shadow
+	return s
+}
+
+func (b *Breaker) cfg() *settings { return b.present.Load() }
+
+func newWindow(c *Config) window {
 	w := circuitbreaker.NewBuilder[struct{}]()
 	if c.timed() {
 		w.WithFailureRateThreshold(c.FailureRatio, uint(c.MinCalls), c.Period)
@@ -77,9 +95,9 @@ func newWindow(c *Config) circuitbreaker.CircuitBreaker[struct{}] {
 // with the call. The zero Permit reports to nobody.
 type Permit struct {
 	b     *Breaker
-	epoch epoch  // it was given in; zero where it was given only because of Shadow
-	probe uint64 // its lease, or zero
-	start time.Duration
+	epoch epoch         // it was given in; zero where it was given only because of Shadow
+	probe uint64        // its lease, or zero
+	start time.Duration // below zero where the call is not timed
 }
 
 // TryAcquire asks to make a call now. Where ok, make it and report the result by p.Done; else do not, and retryAfter is
@@ -97,7 +115,7 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 	case DisabledState:
 		return Permit{}, 0, true
 	case Open:
-		if !b.quiet {
+		if !b.cfg().quiet {
 			break
 		}
 		if wait := time.Duration(b.readyAt.Load()) - b.now(); wait > 0 {
@@ -113,10 +131,10 @@ func (b *Breaker) TryAcquire() (p Permit, retryAfter time.Duration, ok bool) {
 // ask TryAcquire. It is for a caller that has to wait for something else first, and would wait for a refusal. In [Shadow]
 // it rejects nothing and tells no hook.
 func (b *Breaker) Reject() (retryAfter time.Duration, rejected bool) {
-	switch state := b.current().state(); {
-	case state == Closed, state == DisabledState, b.cfg.Mode == Shadow:
+	switch state, cfg := b.current().state(), b.cfg(); {
+	case state == Closed, state == DisabledState, cfg.Mode == Shadow:
 		return 0, false
-	case state == Open && b.quiet:
+	case state == Open && cfg.quiet:
 		if wait := time.Duration(b.readyAt.Load()) - b.now(); wait > 0 {
 			b.tally(CountRejection)
 			return wait, true
@@ -129,6 +147,9 @@ func (b *Breaker) Reject() (retryAfter time.Duration, rejected bool) {
 	}()
 	b.mu.Lock()
 	defer b.unlock()
+	if b.cfg().Mode == Shadow { // since a moment ago
+		return 0, false
+	}
 	switch state := b.current().state(); state {
 	case ForcedOpen:
 		rejected = true
@@ -145,9 +166,9 @@ func (b *Breaker) Reject() (retryAfter time.Duration, rejected bool) {
 
 // tellRejected reports a refusal, or in shadow what would have been one. mu is held.
 func (b *Breaker) tellRejected(wait time.Duration) {
-	if b.cfg.Hooks.OnReject != nil {
+	if b.hooks.OnReject != nil {
 		b.queue.push(event{reject: RejectEvent{
-			Name: b.name, State: b.current().state(), RetryAfter: wait, Shadow: b.cfg.Mode == Shadow,
+			Name: b.name, State: b.current().state(), RetryAfter: wait, Shadow: b.cfg().Mode == Shadow,
 		}})
 	}
 }
@@ -158,8 +179,8 @@ func (b *Breaker) current() epoch { return epoch(b.epoch.Load()) }
 func (b *Breaker) now() time.Duration { return time.Since(b.born) }
 
 func (b *Breaker) permit(e epoch) Permit {
-	p := Permit{b: b, epoch: e}
-	if b.timing {
+	p := Permit{b: b, epoch: e, start: -1}
+	if b.cfg().timing {
 		p.start = b.now()
 	}
 	return p
@@ -167,18 +188,18 @@ func (b *Breaker) permit(e epoch) Permit {
 
 // acquire is TryAcquire for a breaker that was not closed.
 func (b *Breaker) acquire() (p Permit, wait time.Duration, ok bool) {
-	refused := false
+	refused, what := false, CountRejection
 	defer func() {
 		if refused {
-			b.tallyRejection()
+			b.tally(what)
 		}
 	}()
 	b.mu.Lock()
 	p, wait, ok = b.admit(b.now())
 	if refused = !ok; refused {
 		b.tellRejected(wait)
-		if b.cfg.Mode == Shadow {
-			p, wait, ok = b.permit(0), 0, true
+		if b.cfg().Mode == Shadow {
+			p, wait, ok, what = b.permit(0), 0, true, CountShadowRejection
 		}
 	}
 	if p.probe == 0 || b.queue.len() == 0 {
@@ -227,7 +248,7 @@ func (b *Breaker) probe(now time.Duration) (p Permit, wait time.Duration, ok boo
 		b.transition(HalfOpen, ReasonReady, 0)
 	}
 	p = b.permit(b.current())
-	p.probe = b.probes.take(now + b.cfg.ProbeLease)
+	p.probe = b.probes.take(now + b.cfg().ProbeLease)
 	return p, 0, true
 }
 
@@ -236,7 +257,7 @@ func (b *Breaker) untilProbe(now time.Duration) time.Duration {
 	if wait := time.Duration(b.readyAt.Load()) - now; b.current().state() == Open && wait > 0 {
 		return wait
 	}
-	if b.probes.expire(now) < b.cfg.Probes {
+	if b.probes.expire(now) < b.cfg().Probes {
 		return 0
 	}
 	return min(probeHint, b.probes.held[0].until-now)
@@ -253,7 +274,7 @@ func (p Permit) Done(o Outcome) {
 		return
 	}
 	var took time.Duration
-	if p.b.timing {
+	if p.start >= 0 {
 		took = p.b.now() - p.start
 	}
 	p.DoneIn(o, took)
@@ -267,7 +288,11 @@ func (p Permit) DoneIn(o Outcome, took time.Duration) {
 	if b == nil {
 		return
 	}
-	slow := o == Success && b.cfg.SlowCall > 0 && took >= b.cfg.SlowCall
+	slow := false
+	if o == Success {
+		most := b.cfg().SlowCall
+		slow = most > 0 && took >= most
+	}
 	if slow || o > Ignored {
 		o = Failure
 	}
@@ -278,7 +303,7 @@ func (p Permit) DoneIn(o Outcome, took time.Duration) {
 }
 
 func (b *Breaker) settle(p Permit, e OutcomeEvent) {
-	if e.Outcome == Failure && b.cfg.Hooks.OnCount != nil {
+	if e.Outcome == Failure && b.hooks.OnCount != nil {
 		defer b.record(p, e) // whatever the hook does
 		b.tally(CountFailure)
 		return
@@ -296,7 +321,7 @@ func (b *Breaker) record(p Permit, e OutcomeEvent) {
 	if !e.Shadow && p.epoch != b.current() {
 		e.Late = true
 	}
-	if b.cfg.Hooks.OnOutcome != nil {
+	if b.hooks.OnOutcome != nil {
 		b.queue.push(event{outcome: e})
 	}
 	if !e.Late && !e.Shadow && e.Outcome != Ignored {
@@ -312,7 +337,7 @@ func (b *Breaker) count(o Outcome) {
 			return
 		}
 		b.successes++
-		if b.successes >= b.cfg.ProbeSuccesses {
+		if b.successes >= b.cfg().ProbeSuccesses {
 			b.restart(Closed, ReasonRecovered)
 		}
 		return
@@ -320,7 +345,7 @@ func (b *Breaker) count(o Outcome) {
 	switch {
 	case o == Failure:
 		b.window.RecordFailure()
-	case b.cfg.timed() || b.window.Metrics().Failures() > 0: // else it would change nothing, and mostly is not even here
+	case b.cfg().timed() || b.window.Metrics().Failures() > 0: // else it would change nothing, and mostly is not even here
 		b.window.RecordSuccess()
 	}
 	if b.window.IsOpen() { // by a success too: the one that completes MinCalls
@@ -333,29 +358,30 @@ func (b *Breaker) count(o Outcome) {
 // open refuses calls for a time. mu is held.
 func (b *Breaker) open(why Reason) {
 	b.opens++
-	b.openedAt = time.Now()
-	wait := b.openFor()
-	b.readyAt.Store(int64(b.now() + wait))
-	b.transition(Open, why, wait)
+	b.openedAt, b.luck = time.Now(), rand.Float64() //nolint:gosec // it spreads load, it guards nothing
+	b.transition(Open, why, b.wait())
 }
 
-// openFor is the time to stay open: doubled for each time in succession, bounded, then lengthened by the jitter.
-func (b *Breaker) openFor() time.Duration {
-	d := b.cfg.OpenFor
-	for i := 1; i < b.opens && d < b.cfg.MaxOpenFor; i++ {
-		d = min(2*d, b.cfg.MaxOpenFor)
+// wait makes the time of the first probe known, and returns the time open: doubled for each time in succession, bounded, then
+// lengthened by the jitter. mu is held.
+func (b *Breaker) wait() (openFor time.Duration) {
+	cfg := b.cfg()
+	openFor = cfg.OpenFor
+	for i := 1; i < b.opens && openFor < cfg.MaxOpenFor; i++ {
+		openFor = min(2*openFor, cfg.MaxOpenFor)
 	}
-	if spread := time.Duration(b.cfg.Jitter * float64(d)); spread > 0 {
-		d += rand.N(spread + 1) //nolint:gosec // it spreads load, it guards nothing
+	if cfg.Jitter > 0 {
+		openFor += time.Duration(b.luck * cfg.Jitter * float64(openFor))
 	}
-	return d
+	b.readyAt.Store(int64(b.openedAt.Sub(b.born) + openFor))
+	return openFor
 }
 
 // restart goes to a state with nothing counted. mu is held.
 func (b *Breaker) restart(to State, why Reason) {
 	b.window.Open() // one that is closed already would keep its results
 	b.window.Close()
-	b.opens, b.openedAt = 0, time.Time{}
+	b.opens, b.openedAt, b.byCommand = 0, time.Time{}, false
 	b.readyAt.Store(0)
 	b.transition(to, why, 0)
 }
@@ -364,12 +390,12 @@ func (b *Breaker) restart(to State, why Reason) {
 func (b *Breaker) transition(to State, why Reason, openFor time.Duration) {
 	from := b.current()
 	b.publish(makeEpoch(from.generation()+1, to))
-	if from.state() == to || b.cfg.Hooks.OnTransition == nil {
+	if from.state() == to || b.hooks.OnTransition == nil {
 		return
 	}
 	b.queue.push(event{transition: TransitionEvent{
 		Name: b.name, From: from.state(), To: to, Reason: why,
-		At: time.Now(), OpenFor: openFor, Opens: b.opens, Shadow: b.cfg.Mode == Shadow,
+		At: time.Now(), OpenFor: openFor, Opens: b.opens, Shadow: b.cfg().Mode == Shadow,
 	}})
 }
 
@@ -377,7 +403,7 @@ func (b *Breaker) transition(to State, why Reason, openFor time.Duration) {
 func (b *Breaker) publish(e epoch) {
 	b.epoch.Store(uint64(e))
 	calm := epoch(0)
-	if e.state() == Closed && !b.cfg.timed() && b.cfg.Hooks.OnOutcome == nil && b.window.Metrics().Failures() == 0 {
+	if e.state() == Closed && !b.cfg().timed() && b.hooks.OnOutcome == nil && b.window.Metrics().Failures() == 0 {
 		calm = e
 	}
 	b.calm.Store(uint64(calm))

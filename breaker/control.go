@@ -21,6 +21,7 @@ func (b *Breaker) Disable() {
 	if b.current().state() != DisabledState {
 		b.restart(DisabledState, ReasonDisabled)
 	}
+	b.byCommand = true
 }
 
 // Reset takes back ForceOpen and Disable and forgets everything: the breaker is closed with nothing counted, or disabled
@@ -33,7 +34,7 @@ func (b *Breaker) Reset() {
 
 // start is the state to begin in.
 func (b *Breaker) start() State {
-	if b.cfg.Mode == Disabled {
+	if b.cfg().Mode == Disabled {
 		return DisabledState
 	}
 	return Closed
@@ -42,9 +43,13 @@ func (b *Breaker) start() State {
 // Name returns the name given to [New].
 func (b *Breaker) Name() string { return b.name }
 
-// Config returns the configuration with its defaults filled in. What is switched off by a negative number stays
-// negative, so that [New] makes the same breaker of it.
-func (b *Breaker) Config() Config { return b.cfg }
+// Config returns the present configuration with its defaults filled in. What is switched off by a negative number stays
+// negative, so that [New] makes the same breaker of it. It takes no lock.
+func (b *Breaker) Config() Config { return b.cfg().Config }
+
+// Given returns the present configuration as it was given to [New] or [Breaker.Reconfigure], without its defaults: change that,
+// and fields that follow from others still do. It takes no lock.
+func (b *Breaker) Given() Config { return b.cfg().given }
 
 // State returns the state, without a lock. In [Shadow] it is the state the breaker would be in. To show it to
 // people, take a [Breaker.Snapshot], which also says whether an open breaker is ready to probe.
@@ -90,7 +95,7 @@ func (b *Breaker) Snapshot() Snapshot {
 	now := b.now()
 	counted := b.window.Metrics()
 	s := Snapshot{
-		Name: b.name, State: e.state(), Shadow: b.cfg.Mode == Shadow, Generation: e.generation(),
+		Name: b.name, State: e.state(), Shadow: b.cfg().Mode == Shadow, Generation: e.generation(),
 		Failures: int(counted.Failures()), Calls: int(counted.Executions()),
 		ProbesInFlight: b.probes.expire(now),
 		OpenedAt:       b.openedAt, Opens: b.opens, EventsDropped: b.queue.dropped,

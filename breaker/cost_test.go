@@ -17,6 +17,8 @@ func TestNothingIsAllocated(t *testing.T) {
 	failing := newBreaker(t, breaker.Config{Failures: 100_000})
 	timed := newBreaker(t, breaker.Config{FailureRatio: 1})
 	slow := newBreaker(t, breaker.Config{SlowCall: time.Minute})
+	changed := newBreaker(t, breaker.Config{FailureRatio: 1, SlowCall: time.Minute})
+	require.NoError(t, changed.Reconfigure(breaker.Config{}))
 	hooked := newBreaker(t, breaker.Config{Failures: 1, Hooks: breaker.Hooks{
 		OnReject:  func(breaker.RejectEvent) {},
 		OnOutcome: func(breaker.OutcomeEvent) {},
@@ -37,6 +39,7 @@ func TestNothingIsAllocated(t *testing.T) {
 		"closed, success":          use(closed, ok),
 		"closed, ignored":          use(closed, ign),
 		"closed, failure":          use(failing, bad),
+		"changed, success":         use(changed, ok),
 		"time window":              use(timed, ok),
 		"slow call":                use(slow, ok),
 		"hooks":                    use(hooked, ok),

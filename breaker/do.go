@@ -41,7 +41,7 @@ func (b *Breaker) Allow() (done func(error), err error) {
 		}
 		o := Failure // stands where Classify panics
 		defer func() { p.Done(o) }()
-		o = b.cfg.Classify(err)
+		o = b.cfg().Classify(err)
 	}, nil
 }
 

@@ -26,6 +26,8 @@
 // out: enough successes close the breaker, one failure opens it again. A result is a success, a failure or ignored
 // ([Outcome]); the caller's cancellation, a 4xx and a 429 say nothing of the vendor's health and are ignored.
 //
+// [Breaker.Reconfigure] changes thresholds, times and mode of a breaker in use and keeps its state and what it has counted.
+//
 // # Failure
 //
 // A refusal is an [errors.Error] of kind circuit_open with the breaker's name, delivery not_sent, and the time

@@ -175,3 +175,28 @@ func ExampleGroup() {
 	// hosts/up.example closed
 	// hosts/* closed
 }
+
+// A vendor is back sooner than thought: ask it sooner, in the outage that is under way.
+func ExampleBreaker_Reconfigure() {
+	b, err := breaker.New("vendor", breaker.Config{Failures: 1, OpenFor: time.Minute, Jitter: -1, Hooks: breaker.Hooks{
+		OnReconfigure: func(e breaker.ReconfigureEvent) {
+			fmt.Println(e.Name, "is open for", e.New.OpenFor, "instead of", e.Old.OpenFor)
+		},
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, _ = breaker.Do(context.Background(), b, func(context.Context) (int, error) { return 0, io.ErrUnexpectedEOF })
+
+	cfg := b.Given() // what is not changed stays
+	cfg.OpenFor = 10 * time.Second
+	if err := b.Reconfigure(cfg); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(b.State(), b.Snapshot().RetryAfter.Round(time.Second))
+	// Output:
+	// vendor is open for 10s instead of 1m0s
+	// open 10s
+}

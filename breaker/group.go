@@ -28,11 +28,12 @@ type GroupConfig struct {
 // down. Where there is no closed one, new keys share one more breaker, the overflow, until there is.
 type Group struct {
 	name     string
-	cfg      Config // effective
 	max      int
 	overflow *Breaker
 
 	mu     sync.Mutex
+	cfg    *settings
+	round  uint64                   // of Reconfigure
 	byKey  map[string]*list.Element // of *member
 	recent *list.List               // most recently asked for first
 }
@@ -50,13 +51,13 @@ func NewGroup(name string, cfg GroupConfig) (*Group, error) {
 	faults.Name(name)
 	orDefault(&cfg.Max, 1000)
 	check.Range(faults, "Max", cfg.Max, 1, 100_000)
-	effective := cfg.Breaker.effective(faults)
+	s := newSettings(cfg.Breaker, faults)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return &Group{
-		name: name, cfg: effective, max: cfg.Max,
-		overflow: newBreaker(name+"/*", effective),
+		name: name, cfg: s, max: cfg.Max,
+		overflow: newBreaker(name+"/*", s),
 		byKey:    make(map[string]*list.Element), recent: list.New(),
 	}, nil
 }
@@ -79,6 +80,7 @@ func (g *Group) Get(key string) *Breaker {
 		return g.overflow
 	}
 	m := &member{key: strings.Clone(key), breaker: newBreaker(g.name+"/"+label(key), g.cfg)}
+	m.breaker.round = g.round
 	g.byKey[m.key] = g.recent.PushFront(m)
 	return m.breaker
 }
@@ -95,19 +97,27 @@ func (g *Group) evict() bool {
 	return false
 }
 
-// Config is the effective configuration of the group's breakers: defaults filled in.
-func (g *Group) Config() Config { return g.cfg }
+// Config is the present configuration of the group's breakers, with its defaults filled in.
+func (g *Group) Config() Config {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cfg.Config
+}
+
+// Given returns the present configuration of the group's breakers as it was given to [NewGroup] or [Group.Reconfigure], without
+// its defaults.
+func (g *Group) Given() Config {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cfg.given
+}
 
 // All returns the breakers of the group at the time of the call, the most recently asked for first and the overflow
 // last. No lock is held between them.
 func (g *Group) All() iter.Seq[*Breaker] {
 	g.mu.Lock()
-	all := make([]*Breaker, 0, len(g.byKey)+1)
-	for e := g.recent.Front(); e != nil; e = e.Next() {
-		all = append(all, of(e).breaker)
-	}
+	all := g.all()
 	g.mu.Unlock()
-	all = append(all, g.overflow)
 	return func(yield func(*Breaker) bool) {
 		for _, b := range all {
 			if !yield(b) {
@@ -115,6 +125,15 @@ func (g *Group) All() iter.Seq[*Breaker] {
 			}
 		}
 	}
+}
+
+// all is the list of All. mu is held.
+func (g *Group) all() []*Breaker {
+	all := make([]*Breaker, 0, len(g.byKey)+1)
+	for e := g.recent.Front(); e != nil; e = e.Next() {
+		all = append(all, of(e).breaker)
+	}
+	return append(all, g.overflow)
 }
 
 // label makes key fit for a metric's label. Different keys get different labels (but for a collision of 32 bits).

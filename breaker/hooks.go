@@ -11,8 +11,8 @@ import (
 // They are called synchronously, never under a lock, so that a hook may call the breaker, and all but OnCount in the order in
 // which things happened to the breaker, one at a time. Where several goroutines use a breaker, the one that is calling hooks
 // calls those of the others' events too, so a hook may run on the goroutine of another call, and a slow one holds
-// up that call. While a hook blocks, events wait; of more than 1024 waiting ones, those that are not transitions are
-// dropped and counted in [Snapshot.EventsDropped].
+// up that call. While a hook blocks, events wait; of more than 1024 waiting ones, rejects and outcomes are dropped and
+// counted in [Snapshot.EventsDropped].
 //
 // A panic of a hook passes through the call that runs it. The result or the transition it was told of stands, no probe's
 // place is lost, and the events behind it are delivered first.
@@ -27,6 +27,8 @@ type Hooks struct {
 	// OnCount is called for every failure and every refusal, and is for counters: unlike the others it is called at once,
 	// on the goroutine of the call, in no order and several at a time; so it costs no lock, and none is ever dropped.
 	OnCount func(CountEvent)
+	// OnReconfigure is called for every [Breaker.Reconfigure], before OnTransition where that changes the state.
+	OnReconfigure func(ReconfigureEvent)
 }
 
 // JoinHooks returns hooks that call those of all, in order. Where one panics, the later ones are not called.
@@ -37,6 +39,7 @@ func JoinHooks(all ...Hooks) Hooks {
 		h.OnReject = hooks.Join(h.OnReject, next.OnReject)
 		h.OnOutcome = hooks.Join(h.OnOutcome, next.OnOutcome)
 		h.OnCount = hooks.Join(h.OnCount, next.OnCount)
+		h.OnReconfigure = hooks.Join(h.OnReconfigure, next.OnReconfigure)
 	}
 	return h
 }
@@ -85,6 +88,14 @@ type OutcomeEvent struct {
 	Shadow bool
 }
 
+// ReconfigureEvent reports a new configuration.
+type ReconfigureEvent struct {
+	// Name is the breaker's name.
+	Name string
+	// Old and New are the configurations, defaults filled in. Hooks and Classify are the same in both.
+	Old, New Config
+}
+
 // CountEvent reports that there is one more of something.
 type CountEvent struct {
 	// Name is the breaker's name.
@@ -108,17 +119,8 @@ const (
 
 // tally tells OnCount.
 func (b *Breaker) tally(what Count) {
-	if h := b.cfg.Hooks.OnCount; h != nil {
+	if h := b.hooks.OnCount; h != nil {
 		h(CountEvent{Name: b.name, What: what})
-	}
-}
-
-// tallyRejection tells OnCount of a refusal, or in shadow of what would have been one.
-func (b *Breaker) tallyRejection() {
-	if b.cfg.Mode == Shadow {
-		b.tally(CountShadowRejection)
-	} else {
-		b.tally(CountRejection)
 	}
 }
 
@@ -127,21 +129,26 @@ type Reason string
 
 // The reasons. The set is closed.
 const (
-	ReasonThreshold   Reason = "threshold"    // closed to open: the window holds too many failures
+	ReasonThreshold   Reason = "threshold"    // closed to open: the window holds too many failures, perhaps by what Reconfigure made too many
 	ReasonReady       Reason = "ready"        // open to half-open: the time is over and a call came
 	ReasonProbeFailed Reason = "probe_failed" // half-open to open
 	ReasonRecovered   Reason = "recovered"    // half-open to closed: enough probes succeeded
 	ReasonForced      Reason = "forced"       // by ForceOpen
 	ReasonDisabled    Reason = "disabled"     // by Disable
 	ReasonReset       Reason = "reset"        // by Reset
+	ReasonMode        Reason = "mode"         // to or from disabled: Reconfigure changed the Mode
 )
 
-// event is one of the three, by which of the names is set.
+// event is one of the four, by which of the names is set.
 type event struct {
-	transition TransitionEvent
-	reject     RejectEvent
-	outcome    OutcomeEvent
+	transition  TransitionEvent
+	reject      RejectEvent
+	outcome     OutcomeEvent
+	reconfigure *ReconfigureEvent // large, and rare
 }
+
+// keep reports whether e must not be dropped: there are few of these.
+func (e *event) keep() bool { return e.transition.Name != "" || e.reconfigure != nil }
 
 func (h *Hooks) call(e *event) {
 	switch {
@@ -149,6 +156,8 @@ func (h *Hooks) call(e *event) {
 		h.OnTransition(e.transition)
 	case e.reject.Name != "":
 		h.OnReject(e.reject)
+	case e.reconfigure != nil:
+		h.OnReconfigure(*e.reconfigure)
 	default:
 		h.OnOutcome(e.outcome)
 	}
@@ -168,7 +177,7 @@ type queue struct {
 func (q *queue) len() int { return len(q.events) - q.head }
 
 func (q *queue) push(e event) {
-	if q.len() >= maxWaiting && e.transition.Name == "" {
+	if q.len() >= maxWaiting && !e.keep() {
 		q.dropped++
 		return
 	}
@@ -217,6 +226,6 @@ func (b *Breaker) deliver() {
 			done = true
 			return
 		}
-		b.cfg.Hooks.call(&e)
+		b.hooks.call(&e)
 	}
 }

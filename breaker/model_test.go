@@ -38,6 +38,12 @@ func drawConfig(t *rapid.T) breaker.Config {
 	return cfg
 }
 
+// plain is c without its functions, which cannot be compared.
+func plain(c breaker.Config) breaker.Config {
+	c.Hooks, c.Classify = breaker.Hooks{}, nil
+	return c
+}
+
 // call drives Do through one of the ways a function may end, and returns the outcome that way has.
 func callThrough(t *rapid.T, ctx context.Context, b *breaker.Breaker, takes time.Duration) (o breaker.Outcome, ran bool) {
 	ways := map[string]breaker.Outcome{
@@ -91,6 +97,7 @@ func modelRun(ctx context.Context) func(*rapid.T) {
 			transitions []breaker.TransitionEvent
 			rejects     []breaker.RejectEvent
 			outcomes    []breaker.OutcomeEvent
+			changes     []breaker.ReconfigureEvent
 		)
 		cfg := drawConfig(t)
 		// With OnOutcome every result takes the lock; without it, most do not.
@@ -98,13 +105,18 @@ func modelRun(ctx context.Context) func(*rapid.T) {
 		cfg.Hooks = breaker.Hooks{
 			OnTransition: func(e breaker.TransitionEvent) { transitions = append(transitions, e) },
 			OnReject:     func(e breaker.RejectEvent) { rejects = append(rejects, e) },
+			OnReconfigure: func(e breaker.ReconfigureEvent) {
+				e.Old, e.New = plain(e.Old), plain(e.New)
+				changes = append(changes, e)
+			},
 		}
 		if everyOutcome {
 			cfg.Hooks.OnOutcome = func(e breaker.OutcomeEvent) { outcomes = append(outcomes, e) }
 		}
 		b, err := breaker.New("vendor", cfg)
 		require.NoError(t, err)
-		m := newModel(b.Config())
+		m := newModel(plain(b.Config()))
+		m.everyOutcome = everyOutcome
 
 		var pauses []time.Duration
 		for _, d := range []time.Duration{cfg.OpenFor, 2 * cfg.OpenFor, 5 * time.Second, 10 * cfg.OpenFor, cfg.ProbeLease, cfg.SlowCall, cfg.Period / 10, cfg.Period} {
@@ -162,7 +174,32 @@ func modelRun(ctx context.Context) func(*rapid.T) {
 					m.reset()
 				}
 			},
+			"reconfigure": func(t *rapid.T) {
+				next := b.Given()
+				if rapid.Bool().Draw(t, "from the effective") {
+					next = b.Config()
+				}
+				drawn := drawConfig(t)
+				switch rapid.IntRange(0, 9).Draw(t, "part") {
+				case 0:
+					next.SlowCall, next.Mode = drawn.SlowCall, drawn.Mode
+				case 1, 2:
+					next.OpenFor, next.MaxOpenFor = drawn.OpenFor, drawn.MaxOpenFor // the latter is set, or follows
+				case 3:
+					next.Probes, next.ProbeSuccesses, next.ProbeLease = drawn.Probes, drawn.ProbeSuccesses, drawn.ProbeLease
+				case 4, 5:
+					next.Failures, next.Window = drawn.Failures, drawn.Window
+					next.FailureRatio, next.Period, next.MinCalls = drawn.FailureRatio, drawn.Period, drawn.MinCalls
+				case 6:
+					next = drawn
+				default:
+					t.Skip("mostly not")
+				}
+				require.NoError(t, b.Reconfigure(next))
+				m.reconfigure(plain(b.Config()))
+			},
 			"": func(t *rapid.T) {
+				require.Equal(t, m.reconfigured, changes)
 				want, got := m.snapshot(), b.Snapshot()
 				require.True(t, want.OpenedAt.Equal(got.OpenedAt), "opened at %v, want %v", got.OpenedAt, want.OpenedAt)
 				got.OpenedAt = want.OpenedAt

@@ -77,5 +77,5 @@ func (b *Breaker) judge(ctx context.Context, err error) Outcome {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return Ignored
 	}
-	return b.cfg.Classify(err)
+	return b.cfg().Classify(err)
 }

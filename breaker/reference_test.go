@@ -11,7 +11,10 @@ import (
 // model is the breaker as the documentation describes it, written without a look at the code: plain lists and wall
 // times instead of counters, leases and generations.
 type model struct {
-	cfg   breaker.Config
+	cfg breaker.Config
+	// everyOutcome: there is an OnOutcome, and so every call is timed.
+	everyOutcome bool
+
 	state breaker.State
 	// life changes with every change; a call remembers the one it began in.
 	life int
@@ -20,12 +23,14 @@ type model struct {
 	opens   int
 	opened  time.Time
 	ready   time.Time
-	good    int // probes that succeeded
+	command bool // disabled by Disable
+	good    int  // probes that succeeded
 	probes  []*modelCall
 
-	transitions []breaker.TransitionEvent
-	rejects     []breaker.RejectEvent
-	outcomes    []breaker.OutcomeEvent
+	reconfigured []breaker.ReconfigureEvent
+	transitions  []breaker.TransitionEvent
+	rejects      []breaker.RejectEvent
+	outcomes     []breaker.OutcomeEvent
 }
 
 type modelResult struct {
@@ -39,6 +44,7 @@ type modelCall struct {
 	probe       bool
 	shadow      bool // let through only because nothing is refused in shadow
 	unaccounted bool // of a disabled breaker
+	untimed     bool // begun when nobody cared
 }
 
 func newModel(cfg breaker.Config) *model {
@@ -80,22 +86,28 @@ func (m *model) become(to breaker.State, why breaker.Reason, openFor time.Durati
 }
 
 func (m *model) forget(to breaker.State, why breaker.Reason) {
-	m.results, m.opens, m.opened, m.ready = nil, 0, time.Time{}, time.Time{}
+	m.results, m.opens, m.opened, m.ready, m.command = nil, 0, time.Time{}, time.Time{}, false
 	m.become(to, why, 0)
 }
 
 func (m *model) open(why breaker.Reason) {
 	m.opens++
+	m.opened = time.Now()
+	m.become(breaker.Open, why, m.openFor())
+}
+
+// openFor is the time open, from when it opened.
+func (m *model) openFor() time.Duration {
 	openFor := m.cfg.OpenFor
 	if m.cfg.MaxOpenFor > 0 {
 		openFor = time.Duration(min(float64(m.cfg.MaxOpenFor), float64(openFor)*math.Pow(2, float64(m.opens-1))))
 	}
-	m.opened, m.ready = time.Now(), time.Now().Add(openFor)
-	m.become(breaker.Open, why, openFor)
+	m.ready = m.opened.Add(openFor)
+	return openFor
 }
 
 func (m *model) acquire() (c *modelCall, wait time.Duration, ok bool) {
-	call := &modelCall{life: m.life, began: time.Now()}
+	call := &modelCall{life: m.life, began: time.Now(), untimed: m.cfg.SlowCall == 0 && !m.everyOutcome}
 	refuse := func(wait time.Duration) (*modelCall, time.Duration, bool) {
 		shadow := m.cfg.Mode == breaker.Shadow
 		m.rejects = append(m.rejects, breaker.RejectEvent{Name: "vendor", State: m.state, RetryAfter: wait, Shadow: shadow})
@@ -132,7 +144,7 @@ func (m *model) done(c *modelCall, o breaker.Outcome) {
 		return
 	}
 	e := breaker.OutcomeEvent{Name: "vendor", Outcome: o, Duration: time.Since(c.began), Shadow: c.shadow}
-	if m.cfg.SlowCall > 0 && o == ok && e.Duration >= m.cfg.SlowCall {
+	if m.cfg.SlowCall > 0 && o == ok && !c.untimed && e.Duration >= m.cfg.SlowCall {
 		e.Outcome, e.Slow = bad, true
 	}
 	held := true
@@ -224,6 +236,59 @@ func (m *model) force() {
 func (m *model) disable() {
 	if m.state != breaker.DisabledState {
 		m.forget(breaker.DisabledState, breaker.ReasonDisabled)
+	}
+	m.command = true
+}
+
+func (m *model) reconfigure(cfg breaker.Config) {
+	m.reconfigured = append(m.reconfigured, breaker.ReconfigureEvent{Name: "vendor", Old: m.cfg, New: cfg})
+	m.inFlight() // what has run out by the old lease is gone
+	old := m.cfg
+	m.cfg = cfg
+	type shape struct {
+		failures, window, minCalls int
+		ratio                      float64
+		period                     time.Duration
+	}
+	of := func(c breaker.Config) shape {
+		return shape{c.Failures, c.Window, c.MinCalls, c.FailureRatio, c.Period}
+	}
+	if of(cfg) != of(old) {
+		var kept []modelResult
+		for _, r := range m.results {
+			switch {
+			case (old.Period > 0) != m.timed():
+			case !m.timed():
+				kept = append(kept, r)
+			case r.step > time.Now().UnixNano()/int64(old.Period/10)-10:
+				kept = append(kept, modelResult{failed: r.failed, step: m.step()})
+			}
+		}
+		if !m.timed() {
+			kept = kept[max(0, len(kept)-cfg.Window):]
+			first := slices.IndexFunc(kept, func(r modelResult) bool { return r.failed })
+			if first < 0 {
+				first = len(kept)
+			}
+			kept = kept[first:]
+		}
+		m.results = kept
+	}
+	disabled := cfg.Mode == breaker.Disabled
+	switch {
+	case m.state == breaker.ForcedOpen:
+	case m.state == breaker.DisabledState:
+		if !disabled && !m.command {
+			m.forget(breaker.Closed, breaker.ReasonMode)
+		}
+	case disabled:
+		m.forget(breaker.DisabledState, breaker.ReasonMode)
+	case m.state == breaker.Open:
+		m.openFor()
+	case m.state == breaker.HalfOpen && m.good >= cfg.ProbeSuccesses:
+		m.forget(breaker.Closed, breaker.ReasonRecovered)
+	case m.state == breaker.Closed && of(cfg) != of(old) && len(m.results) > 0 && m.tripped():
+		m.open(breaker.ReasonThreshold)
 	}
 }
 
