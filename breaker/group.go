@@ -34,6 +34,7 @@ type Group struct {
 	mu     sync.Mutex
 	cfg    *settings
 	round  uint64                   // of Reconfigure
+	forced bool                     // by ForceOpen
 	byKey  map[string]*list.Element // of *member
 	recent *list.List               // most recently asked for first
 }
@@ -70,19 +71,49 @@ func NewGroup(name string, cfg GroupConfig) (*Group, error) {
 // returns another. A hit allocates nothing. A miss in a full group looks for a closed breaker, past those in the way
 // that are not.
 func (g *Group) Get(key string) *Breaker {
+	b, force := g.get(key)
+	if force {
+		b.ForceOpen() // its hooks are not called under a lock
+	}
+	return b
+}
+
+// get is Get, and says whether the breaker is new and has to be forced open.
+func (g *Group) get(key string) (b *Breaker, force bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if e, ok := g.byKey[key]; ok {
 		g.recent.MoveToFront(e)
-		return of(e).breaker
+		return of(e).breaker, false
 	}
 	if len(g.byKey) >= g.max && !g.evict() {
-		return g.overflow
+		return g.overflow, false
 	}
 	m := &member{key: strings.Clone(key), breaker: newBreaker(g.name+"/"+label(key), g.cfg)}
 	m.breaker.round = g.round
 	g.byKey[m.key] = g.recent.PushFront(m)
-	return m.breaker
+	return m.breaker, g.forced
+}
+
+// ForceOpen is [Breaker.ForceOpen] for all breakers of the group, and for those it makes until [Group.Reset].
+func (g *Group) ForceOpen() {
+	for _, b := range g.force(true) {
+		b.ForceOpen()
+	}
+}
+
+// Reset is [Breaker.Reset] for all breakers of the group.
+func (g *Group) Reset() {
+	for _, b := range g.force(false) {
+		b.Reset()
+	}
+}
+
+func (g *Group) force(open bool) []*Breaker {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forced = open
+	return g.all()
 }
 
 // evict removes the closed breaker that was asked for least recently, and reports whether there was one.

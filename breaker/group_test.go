@@ -159,3 +159,22 @@ func TestGroupConcurrently(t *testing.T) {
 	wg.Wait()
 	require.Same(t, pinned, g.Get("pinned"))
 }
+
+func TestAGroupIsForcedOpenWithThoseItIsYetToMake(t *testing.T) {
+	t.Parallel()
+	var g *breaker.Group
+	g, err := breaker.NewGroup("g", breaker.GroupConfig{Max: 2, Breaker: breaker.Config{Hooks: breaker.Hooks{
+		OnTransition: func(breaker.TransitionEvent) { g.Config() }, // a hook may use the group
+	}}})
+	require.NoError(t, err)
+	g.Get("a")
+	g.ForceOpen()
+	for _, key := range []string{"a", "b", "beyond"} {
+		require.Equal(t, breaker.ForcedOpen, g.Get(key).State(), key)
+	}
+	g.Reset()
+	for b := range g.All() {
+		require.Equal(t, breaker.Closed, b.State(), b.Name())
+	}
+	require.Equal(t, breaker.Closed, g.Get("new").State())
+}

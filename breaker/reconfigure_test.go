@@ -374,7 +374,10 @@ func TestReconfigureStress(t *testing.T) {
 		{Failures: 2, Window: 9},
 		{FailureRatio: 0.3, MinCalls: 3, Period: time.Second},
 		{FailureRatio: 0.5, Period: time.Minute},
-		{SlowCall: time.Nanosecond}, {Mode: breaker.Shadow}, {Mode: breaker.Disabled}, {Probes: 3, OpenFor: time.Nanosecond, ProbeLease: time.Nanosecond},
+		{SlowCall: time.Nanosecond},
+		{Mode: breaker.Shadow},
+		{Mode: breaker.Disabled},
+		{Probes: 3, OpenFor: time.Nanosecond, ProbeLease: time.Nanosecond},
 		{OpenFor: time.Hour, MaxOpenFor: -1},
 	}
 	for _, hooked := range []bool{false, true} {

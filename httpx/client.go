@@ -35,6 +35,7 @@ func NewClient(name string, cfg Config) (*http.Client, error) {
 // NewTransport returns the pipeline of cfg as a transport, for a client that is made elsewhere. The error names every
 // field of cfg that is wrong.
 func NewTransport(name string, cfg Config) (*Transport, error) {
+	mode := cfg.Breaker.Mode
 	cfg, faults := cfg.settle(name)
 	cfg.Profile = cfg.Profile.canonical()
 	cfg.Breaker.Hooks = cfg.breakerHooks()
@@ -66,6 +67,9 @@ func NewTransport(name string, cfg Config) (*Transport, error) {
 	}
 	if err := t.show(); err != nil {
 		return nil, err
+	}
+	if cfg.governed != nil {
+		cfg.governed.follow(t, mode)
 	}
 	if h := cfg.Hooks.OnNew; h != nil {
 		h(t)
@@ -134,15 +138,25 @@ func (t *Transport) Breaker() *breaker.Breaker { return t.breaker }
 // Breakers is the group of breakers with Config.BreakerPerHost, and nil without.
 func (t *Transport) Breakers() *breaker.Group { return t.hosts }
 
-// Config is the effective configuration: defaults filled in. What is off is zero or negative. The base is as it was given.
-func (t *Transport) Config() Config { return t.cfg }
+// Config is the effective configuration: defaults filled in. What is off is zero or negative. The base is as it was given, the
+// breaker's part is that of the present: see [breaker.Breaker.Reconfigure].
+func (t *Transport) Config() Config {
+	cfg := t.cfg
+	cfg.Breaker = t.breakerConfig()
+	return cfg
+}
 
-// Limiters are the limiters that an attempt may have to pass, in order: Config.Limiter, then one for each of the profile's
-// rates. An attempt asks those of the rates that it is for.
+// Limiters are the limiters that an attempt may have to pass, in order: Config.Limiter, then that of a switch, where it is on
+// ([FromFlags]), then one for each of the profile's rates. An attempt asks those of the rates that it is for.
 func (t *Transport) Limiters() []Limiter {
-	all := make([]Limiter, len(t.gates))
+	all := make([]Limiter, 0, len(t.gates))
 	for i := range t.gates {
-		all[i] = t.gates[i].Limiter
+		switch g := &t.gates[i]; {
+		case g.governed == nil:
+			all = append(all, g.Limiter)
+		case g.on():
+			all = append(all, g.governed.out)
+		}
 	}
 	return all
 }

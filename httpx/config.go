@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prusik-go/prusik/breaker"
+	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/httpx/internal/wait"
 	"github.com/prusik-go/prusik/internal/check"
 	"github.com/prusik-go/prusik/metrics"
@@ -84,6 +85,8 @@ type Config struct {
 	// Hooks hear of every call; Logger gets one record a call. Nil is silent.
 	Hooks  Hooks
 	Logger *slog.Logger
+
+	governed *governed // nil: by no flags
 }
 
 // defaults; each number's reason is in the comment of its field.
@@ -114,6 +117,10 @@ func (c Config) settle(name string) (Config, error) {
 	f := check.New("httpx", name)
 	f.Name(name)
 
+	var ungoverned error
+	if c.governed != nil {
+		ungoverned = c.governed.settle(&c, name)
+	}
 	c.MaxAttempts = or(c.MaxAttempts, defaultMaxAttempts)
 	if c.MaxAttempts < 0 {
 		c.MaxAttempts = 1
@@ -162,7 +169,7 @@ func (c Config) settle(name string) (Config, error) {
 	}
 	c.settleBreaker(f)
 	c.Profile.check(f)
-	return c, f.Err()
+	return c, errors.Join(ungoverned, f.Err())
 }
 
 func (c *Config) backoff(f *check.Faults) {

@@ -18,6 +18,8 @@ type Explanation struct {
 	Stages []Stage `json:"stages"`
 	// Worst is what one call can come to.
 	Worst Worst `json:"worst_case"`
+	// Flags are the variables that change the pipeline at run time: see [FromFlags].
+	Flags []string `json:"flags,omitempty"`
 }
 
 // Stage is one policy that is really on the path.
@@ -71,7 +73,12 @@ func (t *Transport) Explain() Explanation {
 	add(c.MaxAttempts > 1 && t.budget != nil, "retry_budget", "%d retries, and %.3g of each first-try success",
 		c.RetryBudget, c.RetryBudgetRefill)
 	for i := range t.gates {
-		add(true, "rate_limit", "%s", t.gates[i].what)
+		g := &t.gates[i]
+		if what := g.what; g.governed == nil {
+			add(true, "rate_limit", "%s", what)
+		} else {
+			add(g.on(), "rate_limit", "%v before every attempt", g.own.Config().Limits)
+		}
 	}
 	b := t.breakerConfig()
 	add(b.Mode != breaker.Disabled, "breaker", "%s", describe(b, c.BreakerPerHost, c.MaxHosts))
@@ -79,6 +86,9 @@ func (t *Transport) Explain() Explanation {
 	add(true, "bodies", "%d bytes of a request without GetBody are kept for a retry; %d of an answer of 400 or above are read at once",
 		max(c.MaxBodyBuffer, 0), c.MaxErrorBody)
 	add(c.BodyIdleTimeout > 0, "body_idle_timeout", "%v for each read of a response body", c.BodyIdleTimeout)
+	if c.governed != nil {
+		e.Flags = c.governed.switches.variables()
+	}
 	return e
 }
 
@@ -92,6 +102,9 @@ func (e Explanation) String() string {
 	b.WriteString("\n")
 	for _, s := range e.Stages {
 		fmt.Fprintf(&b, "  %-18s %s\n", s.Policy, s.Detail)
+	}
+	if len(e.Flags) > 0 {
+		fmt.Fprintf(&b, "  %-18s %s\n", "changed by", strings.Join(e.Flags, ", "))
 	}
 	w := e.Worst
 	latency := "without limit"

@@ -33,20 +33,32 @@ type Limiter interface {
 type gate struct {
 	Limiter
 
-	own   *ratelimit.Limiter       // of a rate of the profile
+	own   *ratelimit.Limiter       // of a rate of the profile, or of a switch
 	match func(*http.Request) bool // the requests it is for; nil: all
 	what  string                   // for Explain
+
+	governed *switchedLimiter // by a switch; nil: always there
 }
+
+// on reports whether the limiter is one now.
+func (g *gate) on() bool { return g.governed == nil || g.governed.on.Load() }
 
 func (g *gate) holds(r *http.Request) bool { return g.match == nil || g.match(r) }
 
-// gates are the caller's own limiter and one for each rate of the profile.
+// gates are the caller's own limiter, that of a switch, and one for each rate of the profile.
 func (c *Config) gates(name string) ([]gate, error) {
 	var all []gate
 	if c.Limiter != nil {
 		all = append(all, gate{Limiter: c.Limiter, what: "before every attempt"})
 	}
 	var faults []error
+	if c.governed != nil && c.governed.set != nil {
+		if s, err := c.governed.limiter(name, c.limiterHooks()); err != nil {
+			faults = append(faults, fmt.Errorf("httpx %q: %w", name, err))
+		} else {
+			all = append(all, gate{Limiter: s, own: s.limiter, governed: s})
+		}
+	}
 	for i := range c.Profile.Rates {
 		r := &c.Profile.Rates[i]
 		l, err := ratelimit.New(fmt.Sprintf("%.*s.%s", max(0, 63-len(r.Name)), name, r.Name), ratelimit.Config{

@@ -32,12 +32,9 @@ func (t *Transport) show() error {
 	if m == nil {
 		return nil
 	}
-	read := metrics.ClientConfig{InFlight: t.InFlight, MaxInFlight: max(t.cfg.MaxConcurrent, 0)}
+	read := metrics.ClientConfig{InFlight: t.InFlight, MaxInFlight: max(t.cfg.MaxConcurrent, 0), Policies: t.policies}
 	if t.budget != nil {
 		read.Budget = t.BudgetLeft
-	}
-	for _, stage := range t.Explain().Stages {
-		read.Policies = append(read.Policies, stage.Policy)
 	}
 	var err error
 	if t.meter, err = m.Client(t.name, read); err != nil {
@@ -48,7 +45,19 @@ func (t *Transport) show() error {
 	for i := range t.gates {
 		m.AddLimiter(t.gates[i].own)
 	}
+	if g := t.cfg.governed; g != nil {
+		m.AddFlags(g.set)
+	}
 	return nil
+}
+
+// policies are what is on the path now.
+func (t *Transport) policies() []string {
+	var all []string
+	for _, stage := range t.Explain().Stages {
+		all = append(all, stage.Policy)
+	}
+	return all
 }
 
 // meterAttempt counts the attempt that is over.

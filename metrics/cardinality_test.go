@@ -62,7 +62,7 @@ func TestAMillionOfEverything(t *testing.T) {
 		serveTo(paths, "GET", "/none/"+n)
 		serveTo(patterns, "M"+n, "/p/"+n)
 		_, _ = transport.RoundTrip(&http.Request{Method: "M" + n})
-		c, err := m.Client("s"+n, metrics.ClientConfig{InFlight: func() int { return 1 }, Policies: []string{"p" + n}})
+		c, err := m.Client("s"+n, metrics.ClientConfig{InFlight: func() int { return 1 }, Policies: policies("p" + n)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -128,8 +128,8 @@ type ClientConfig struct {
 	MaxInFlight int
 	// Budget is the share of the retry budget that is left. Nil: there is none.
 	Budget func() float64
-	// Policies are the policies that are in the client's pipeline, each a short word.
-	Policies []string
+	// Policies returns the policies that are in the client's pipeline, each a short word. It is called at each scrape. Nil: none.
+	Policies func() []string
 }
 
 // Client returns the instruments of the client called service: 1 to 64 letters, digits, ".", "_" or "-", else an error.
@@ -231,11 +231,13 @@ func (c *core) collectClients(ch chan<- prometheus.Metric) {
 				s.budgeted, s.budget = true, left
 			}
 		}
-		for _, p := range cl.cfg.Policies {
-			if len(s.policies) >= maxPolicies {
-				p = other
+		if f := cl.cfg.Policies; f != nil {
+			for _, p := range f() {
+				if len(s.policies) >= maxPolicies {
+					p = other
+				}
+				s.policies[text(p)] = struct{}{}
 			}
-			s.policies[text(p)] = struct{}{}
 		}
 	}
 	for series, s := range sums {

@@ -88,11 +88,11 @@ func TestReasonsAreBounded(t *testing.T) {
 func TestClientsOfOneService(t *testing.T) {
 	m, reg := start(t, metrics.Config{})
 	one, err := m.Client("vendor", metrics.ClientConfig{
-		InFlight: func() int { return 3 }, MaxInFlight: 4, Budget: func() float64 { return 0.7 }, Policies: []string{"breaker", "retry"},
+		InFlight: func() int { return 3 }, MaxInFlight: 4, Budget: func() float64 { return 0.7 }, Policies: policies("breaker", "retry"),
 	})
 	require.NoError(t, err)
 	two, err := m.Client("vendor", metrics.ClientConfig{
-		InFlight: func() int { return 2 }, MaxInFlight: 8, Budget: func() float64 { return 0.2 }, Policies: []string{"breaker", "bulkhead"},
+		InFlight: func() int { return 2 }, MaxInFlight: 8, Budget: func() float64 { return 0.2 }, Policies: policies("breaker", "bulkhead"),
 	})
 	require.NoError(t, err)
 	bare := client(t, m, "bare")
@@ -117,11 +117,11 @@ func TestClientsOfOneService(t *testing.T) {
 
 func TestPoliciesAreBounded(t *testing.T) {
 	m, reg := start(t, metrics.Config{})
-	var policies []string
+	var many []string
 	for i := range 100 {
-		policies = append(policies, fmt.Sprint(i))
+		many = append(many, fmt.Sprint(i))
 	}
-	c, err := m.Client("vendor", metrics.ClientConfig{Policies: policies})
+	c, err := m.Client("vendor", metrics.ClientConfig{Policies: policies(many...)})
 	require.NoError(t, err)
 	require.Len(t, only(samples(t, reg), "resilience_policy_info"), 33, "32 and other")
 	runtime.KeepAlive(c)
@@ -131,7 +131,7 @@ func TestServicesAreBounded(t *testing.T) {
 	m, reg := start(t, metrics.Config{MaxServices: 2})
 	var clients []*metrics.Client
 	for _, service := range []string{"a", "b", "c", "d", "a", "other"} {
-		c, err := m.Client(service, metrics.ClientConfig{InFlight: func() int { return 1 }, Policies: []string{"breaker"}})
+		c, err := m.Client(service, metrics.ClientConfig{InFlight: func() int { return 1 }, Policies: policies("breaker")})
 		require.NoError(t, err)
 		c.Ended(metrics.Call{})
 		m.BreakerHooks().OnCount(breaker.CountEvent{Name: service + "/host", What: breaker.CountRejection})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/metrics"
 	"github.com/prusik-go/prusik/ratelimit"
 )
@@ -90,6 +91,8 @@ func TestAWrappedRegistry(t *testing.T) {
 }
 
 // everything makes each metric have at least one series. What it returns keeps them.
+func policies(names ...string) func() []string { return func() []string { return names } }
+
 func everything(t *testing.T, m *metrics.Metrics) []any {
 	t.Helper()
 	b, err := breaker.New("vendor", breaker.Config{Hooks: m.BreakerHooks()})
@@ -102,14 +105,22 @@ func everything(t *testing.T, m *metrics.Metrics) []any {
 	m.AddLimiter(l)
 	_, _ = l.Allow(t.Context(), "k")
 	c, err := m.Client("vendor", metrics.ClientConfig{
-		InFlight: func() int { return 3 }, MaxInFlight: 4, Budget: func() float64 { return 0.5 }, Policies: []string{"breaker"},
+		InFlight: func() int { return 3 }, MaxInFlight: 4, Budget: func() float64 { return 0.5 }, Policies: policies("breaker"),
 	})
 	require.NoError(t, err)
 	c.Attempted(metrics.Attempt{Reason: "503"})
 	c.Attempted(metrics.Attempt{Delivery: errors.Delivered, Retries: "503"})
 	c.Ended(metrics.Call{Method: "GET", Attempts: 2})
 	m.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-	return []any{b, l, c}
+	set := flags.New("app", flags.Config{Hooks: m.FlagHooks()})
+	stub := set.Bool("STUB", flags.Doc("Serves canned data."))
+	set.Int("LIMIT", flags.Doc("Limits."))
+	require.NoError(t, set.Load(nil))
+	m.AddFlags(set)
+	stub.Handler(flags.Gate{})(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	require.NoError(t, set.Override(flags.Change{Flag: "LIMIT", Value: "2", Author: "a", Reason: "r"}))
+	require.Error(t, set.Override(flags.Change{Flag: "LIMIT"}))
+	return []any{b, l, c, set}
 }
 
 func TestDefinitionsAreWhatIsScraped(t *testing.T) {
@@ -136,12 +147,9 @@ func TestDefinitionsAreWhatIsScraped(t *testing.T) {
 		"circuit_breaker_state", "circuit_breaker_failures_total", "circuit_breaker_opens_total", "circuit_breaker_transitions_total",
 		"circuit_breaker_rejections_total", "http_client_calls_total", "http_client_attempts_total", "http_client_retries_total",
 		"http_client_retry_budget_ratio", "http_client_stops_total", "rate_limit_decisions_total", "rate_limit_store_errors_total",
-		"resilience_policy_info",
+		"resilience_policy_info", "feature_flag_enabled",
 	} {
 		require.Contains(t, got, name, "dashboards and the brief know this name")
-	}
-	for name := range got {
-		require.NotContains(t, name, "feature_flag_", "kept for package flags")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // Config is the configuration of a [Limiter]. Limits are required, everything else has a default.
 type Config struct {
 	// Limits hold together: a request passes all of them or takes nothing of any. 1 to [MaxLimits]. There is no default:
-	// a limit that nobody declared is no limit.
+	// a limit that nobody declared is no limit. [Limiter.SetLimits] changes them.
 	Limits Limits
 
 	// Store keeps the buckets. Nil means the memory of this process.

@@ -37,6 +37,8 @@ func TestADecisionAllocatesNothing(t *testing.T) {
 	three := newLimiter(t, plenty+"; 60/minute burst 300000000; 3600/hour burst 300000000", ratelimit.Config{Hooks: ratelimit.Hooks{
 		OnDecision: func(ratelimit.DecisionEvent) {},
 	}})
+	changed := newLimiter(t, "1/hour", ratelimit.Config{})
+	set(t, changed, plenty)
 	strict := newLimiter(t, "1/hour", ratelimit.Config{})
 	drain(t, strict, "k")
 	listed := newLimiter(t, plenty, ratelimit.Config{AllowList: []string{"k"}})
@@ -47,6 +49,7 @@ func TestADecisionAllocatesNothing(t *testing.T) {
 	defer cancel()
 	for name, f := range map[string]func(){
 		"one limit":    func() { _, _ = one.Allow(ctx, "k") },
+		"changed":      func() { _, _ = changed.Allow(ctx, "k") },
 		"three, hook":  func() { _, _ = three.Allow(ctx, "k") },
 		"refused":      func() { _, _ = strict.Allow(ctx, "k") },
 		"exempt":       func() { _, _ = listed.Allow(ctx, "k") },
@@ -146,6 +149,22 @@ func BenchmarkHandler(b *testing.B) {
 				})
 			})
 		}
+	}
+}
+
+// What it costs to change limits, with a million buckets that owe something.
+func BenchmarkSetLimits(b *testing.B) {
+	l := newLimiter(b, "10/day", ratelimit.Config{MaxKeys: 2_000_000})
+	for _, k := range addresses(1_000_000) {
+		_, _ = l.Allow(b.Context(), k)
+	}
+	for name, to := range map[string][2]string{"same time": {"10/day", "20/day"}, "other time": {"10 per 2 days", "10/day"}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				set(b, l, to[i%2])
+			}
+		})
 	}
 }
 

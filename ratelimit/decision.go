@@ -56,6 +56,7 @@ type Decision struct {
 	Outage Outage
 
 	limiter *Limiter
+	terms   *terms // that decided, where something was
 	key     string
 	known   bool  // debts are of the limits, not of a share
 	at      int64 // when it was made, on the limiter's clock
@@ -126,35 +127,41 @@ func (d *Decision) refund(ctx context.Context, later time.Duration, queued bool)
 		return nil
 	}
 	l := d.limiter
-	passed := time.Duration(l.now() - d.at)
-	// Of what a bucket owes, all beyond own is of those who wait behind.
-	var back, own [MaxLimits]time.Duration
-	some := false
-	for i := range l.cfg.Limits {
-		interval := l.interval(i, d.Outage)
-		back[i] = max(0, min(d.debts[i]-passed-later, time.Duration(d.Cost)*interval))
-		own[i] = max(d.debts[i]-passed, later+l.span(i, d.Outage))
-		some = some || back[i] > 0
-	}
-	switch {
-	case !some:
-		return nil
-	case l.cfg.Store == nil || d.Outage != 0:
-		l.memory.refund(d.key, &back, &own)
+	if l.cfg.Store == nil || d.Outage != 0 {
+		l.memory.refund(d, later)
 		return nil
 	}
-	r := Request{Limiter: l.name, Key: d.key, Limits: l.cfg.Limits}
+	var taken [MaxLimits]int64
+	for i := range d.terms.limits {
+		taken[i] = d.Cost * d.terms.of.intervals[i]
+	}
+	back, own, some := owed(&d.debts, &taken, &d.terms.of.spans, time.Duration(l.now()-d.at), later)
+	if !some {
+		return nil
+	}
+	r := Request{Limiter: l.name, Key: d.key, Limits: d.terms.limits}
 	if queued {
 		res, err := l.cfg.Store.Take(ctx, r) // a cost of zero takes nothing
 		if err != nil {
 			return err
 		}
-		for i := range l.cfg.Limits {
+		for i := range r.Limits {
 			back[i] = max(0, back[i]-max(0, res.Debts[i]-own[i]))
 		}
 	}
 	r.Cost = d.Cost
 	return l.cfg.Store.Refund(ctx, r, back)
+}
+
+// owed is what may be given back, passed after the decision and as if later, of what was taken. Of what a bucket owes, all
+// beyond own is of those who wait behind.
+func owed(debts *[MaxLimits]time.Duration, taken, spans *[MaxLimits]int64, passed, later time.Duration) (back, own [MaxLimits]time.Duration, some bool) {
+	for i := range back {
+		back[i] = max(0, min(debts[i]-passed-later, time.Duration(taken[i])))
+		own[i] = max(debts[i]-passed, later+time.Duration(spans[i]))
+		some = some || back[i] > 0
+	}
+	return back, own, some
 }
 
 // Status is what one limit has left for a key.
@@ -176,7 +183,7 @@ func (d *Decision) Statuses() iter.Seq[Status] {
 		if !d.known {
 			return
 		}
-		for i := range d.limiter.cfg.Limits {
+		for i := range d.terms.limits {
 			if !yield(d.status(i)) {
 				return
 			}
@@ -185,21 +192,21 @@ func (d *Decision) Statuses() iter.Seq[Status] {
 }
 
 func (d *Decision) status(i int) Status {
-	s := Status{Limit: d.limiter.cfg.Limits[i], Full: d.debts[i]}
+	s := Status{Limit: d.terms.limits[i], Full: d.debts[i]}
 	s.Remaining, s.Next = d.left(i)
 	return s
 }
 
 // left is how many units could be taken of a limit, and the time until there is one more.
 func (d *Decision) left(i int) (remaining int64, next time.Duration) {
-	interval := d.limiter.intervals[i]
+	interval := time.Duration(d.terms.of.intervals[i])
 	missing := int64(d.debts[i] / interval) // whole units
 	if next = d.debts[i] % interval; next > 0 {
 		missing++
 	} else if missing > 0 {
 		next = interval
 	}
-	if remaining = d.limiter.cfg.Limits[i].Burst - missing; remaining < 0 { // reserved ahead by those who wait
+	if remaining = d.terms.limits[i].Burst - missing; remaining < 0 { // reserved ahead by those who wait
 		return 0, next + time.Duration(-remaining)*interval
 	}
 	return remaining, next

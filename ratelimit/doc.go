@@ -20,7 +20,8 @@
 // route of a server is limited.
 //
 // A limit is a bucket for each key (GCRA): a burst may come at once, then one each interval. Several limits decide at once:
-// a request takes of all or, where one refuses, of none. [Shadow] tries limits out without acting on them.
+// a request takes of all or, where one refuses, of none. [Shadow] tries limits out without acting on them, and [Limiter.SetLimits]
+// changes them while they are in use.
 //
 // # Failure
 //

@@ -172,3 +172,41 @@ func ExampleConfig_shadow() {
 	// would_deny
 	// true <nil>
 }
+
+// More for everybody, at once: who has used up his ten of a minute has used up his twenty, and gets the next sooner.
+func ExampleLimiter_SetLimits() {
+	limits, err := ratelimit.ParseLimits("10/minute")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	l, err := ratelimit.New("api", ratelimit.Config{Limits: limits, Hooks: ratelimit.Hooks{
+		OnLimits: func(e ratelimit.LimitsEvent) { fmt.Println(e.Name, "from", e.Old, "to", e.New) },
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var d ratelimit.Decision
+	refused := func() time.Duration {
+		for d.Verdict != ratelimit.Denied {
+			if d, err = l.Allow(context.Background(), "user-7"); err != nil {
+				return 0
+			}
+		}
+		return d.RetryAfter.Round(time.Second)
+	}
+	fmt.Println("refused for", refused())
+
+	limits[0].Count = 20
+	if err := l.SetLimits(limits); err != nil {
+		fmt.Println(err)
+		return
+	}
+	d = ratelimit.Decision{}
+	fmt.Println("refused for", refused())
+	// Output:
+	// refused for 6s
+	// api from 10/minute to 20/minute
+	// refused for 3s
+}

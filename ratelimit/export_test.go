@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +32,7 @@ func (s *MemoryStore) memory(r Request) *memory {
 	defer s.mu.Unlock()
 	id := r.Limiter + "\x00" + Limits(r.Limits).String()
 	if s.byLimits[id] == nil {
-		s.byLimits[id] = newMemory(r.Limits, 1000, time.Now())
+		s.byLimits[id] = memoryOf(r.Limits, 1000, time.Now())
 	}
 	return s.byLimits[id]
 }
@@ -46,12 +47,23 @@ func (s *MemoryStore) Take(ctx context.Context, r Request) (Result, error) {
 	return res, nil
 }
 
+// memoryOf is the memory of a limiter of these limits.
+func memoryOf(limits Limits, maxKeys int, born time.Time) *memory {
+	var present atomic.Pointer[terms]
+	present.Store(newTerms(&Config{Limits: limits}))
+	return newMemory(&present, maxKeys, born)
+}
+
 // Refund gives back.
 func (s *MemoryStore) Refund(_ context.Context, r Request, back [MaxLimits]time.Duration) error {
 	var own [MaxLimits]time.Duration
 	for i := range own {
 		own[i] = math.MaxInt64 / 2 // nobody waits: that was looked at
 	}
-	s.memory(r).refund(r.Key, &back, &own)
+	m := s.memory(r)
+	shard, a, b := m.hash(r.Key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	shard.giveBack(a, b, m.now(), &back, &own)
 	return nil
 }

@@ -73,17 +73,17 @@ func limitItems(limits []Limit) []string {
 
 // setFields adds the fields of d to h.
 func (l *Limiter) setFields(h http.Header, d *Decision) {
-	policy, partition := l.policy, ""
+	policy, partition := d.terms.policy, ""
 	if l.cfg.PartitionKey {
 		sum := sha256.Sum256([]byte(d.key))
 		partition = ";pk=:" + base64.StdEncoding.EncodeToString(sum[:12]) + ":"
-		policy = policyField(l.cfg.Limits, l.cfg.QuotaUnit, partition)
+		policy = policyField(d.terms.limits, l.cfg.QuotaUnit, partition)
 	}
 	// Those of other limiters on the route stay: a list may be spread over several lines.
 	policies, values := h[fieldPolicy], h[fieldLimit]
 	slip := l.slips.Get().(*slip) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	h[fieldPolicy] = slip.add(policies, policy)
-	h[fieldLimit] = slip.add(values, slip.write(l.appendItems(slip.draft[:0], d, partition)))
+	h[fieldLimit] = slip.add(values, slip.write(d.appendItems(slip.draft[:0], partition)))
 	l.slips.Put(slip)
 	if l.cfg.Legacy != LegacyOff {
 		l.setLegacy(h, d)
@@ -91,8 +91,8 @@ func (l *Limiter) setFields(h http.Header, d *Decision) {
 }
 
 // appendItems appends the value of the RateLimit field.
-func (l *Limiter) appendItems(b []byte, d *Decision, partition string) []byte {
-	for i, item := range l.items {
+func (d *Decision) appendItems(b []byte, partition string) []byte {
+	for i, item := range d.terms.items {
 		remaining, next := d.left(i)
 		b = append(b, item...)
 		b = strconv.AppendInt(b, remaining, 10)
@@ -152,7 +152,7 @@ func seconds(d time.Duration) int64 { return errors.Retry{After: d}.Seconds() }
 // it is tighter: they have room for one only.
 func (l *Limiter) setLegacy(h http.Header, d *Decision) {
 	tightest := d.status(0)
-	for i := range l.cfg.Limits {
+	for i := range d.terms.limits {
 		s := d.status(i)
 		if d.Verdict == Denied {
 			if s.Limit.Name == d.Policy {

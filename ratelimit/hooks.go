@@ -21,6 +21,8 @@ type Hooks struct {
 	OnError func(ErrorEvent)
 	// OnPause is called when a vendor's refusal stops an [Outbound].
 	OnPause func(PauseEvent)
+	// OnLimits is called by [Limiter.SetLimits] when the new limits hold.
+	OnLimits func(LimitsEvent)
 }
 
 // JoinHooks returns hooks that call those of all, in order. Where one panics, the later ones are not called.
@@ -31,6 +33,7 @@ func JoinHooks(all ...Hooks) Hooks {
 		h.OnDecision = hooks.Join(h.OnDecision, next.OnDecision)
 		h.OnError = hooks.Join(h.OnError, next.OnError)
 		h.OnPause = hooks.Join(h.OnPause, next.OnPause)
+		h.OnLimits = hooks.Join(h.OnLimits, next.OnLimits)
 	}
 	return h
 }
@@ -71,4 +74,12 @@ type PauseEvent struct {
 	Name, Key string
 	// For is how long nothing is admitted from now on.
 	For time.Duration
+}
+
+// LimitsEvent reports new limits.
+type LimitsEvent struct {
+	// Name is the limiter's name.
+	Name string
+	// Old and New are the limits, with names and bursts filled in. They are copies.
+	Old, New Limits
 }

@@ -16,8 +16,7 @@ import (
 // of a million keys share a bucket with a probability of 10^-27.
 type memory struct {
 	born         time.Time // with a monotonic reading: a step of the wall clock is not seen
-	intervals    [MaxLimits]int64
-	spans        [MaxLimits]int64
+	terms        *atomic.Pointer[terms]
 	seedA, seedB maphash.Seed
 	shift        uint // of a hash to the index of its shard
 	shards       []shard
@@ -33,11 +32,9 @@ const (
 	upkeepEvery, upkeepSlots = 64, 64
 )
 
-func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {
-	m := &memory{born: born, seedA: maphash.MakeSeed(), seedB: maphash.MakeSeed()}
-	for i, l := range limits {
-		m.intervals[i], m.spans[i] = int64(l.Interval()), int64(l.Span())
-	}
+func newMemory(present *atomic.Pointer[terms], maxKeys int, born time.Time) *memory {
+	m := &memory{born: born, terms: present, seedA: maphash.MakeSeed(), seedB: maphash.MakeSeed()}
+	t := present.Load()
 	n := 1
 	for n < maxShards && n*2*keysPerShard <= maxKeys {
 		n *= 2
@@ -49,7 +46,7 @@ func newMemory(limits []Limit, maxKeys int, born time.Time) *memory {
 		if i < maxKeys%n {
 			most++
 		}
-		m.shards[i].table = table{limits: len(limits), most: most}
+		m.shards[i].table, m.shards[i].terms = table{limits: len(t.limits), most: most}, t
 		m.shards[i].next = uint32(i) // each starts with its neighbour: together they are round soon
 	}
 	return m
@@ -69,18 +66,27 @@ func (m *memory) hash(key string) (s *shard, a, b int64) {
 	return s, a, b
 }
 
-// take decides as [Store] says, and tells the time it did. res is zero before.
-func (m *memory) take(r *Request, res *Result) (now int64) {
+// take decides as [Store] says, and tells by which terms, and the time it did. It also takes a cost above the smallest burst, which
+// is refused with no wait. res is zero before.
+func (m *memory) take(r *Request, res *Result) (t *terms, now int64) {
 	s, a, b := m.hash(r.Key)
 	return m.takeOf(s, a, b, r, res)
 }
 
 // takeOf is take for a key whose hash is known.
-func (m *memory) takeOf(s *shard, a, b int64, r *Request, res *Result) (now int64) {
+func (m *memory) takeOf(s *shard, a, b int64, r *Request, res *Result) (t *terms, now int64) {
 	s.mu.Lock()
-	now = m.now() // under the lock: it never runs backwards for a bucket
+	t = m.terms.Load() // under the lock, as the clock: neither runs backwards for a bucket
+	now = m.now()
+	if s.terms != t {
+		s.follow(t)
+	}
 	s.forget(now)
-	m.decide(&s.table, a, b, now, r, res)
+	if r.Cost > t.granted.most {
+		res.Violated = t.smallest
+	} else {
+		m.decide(&s.table, t.granted, a, b, now, r, res)
+	}
 	s.ops++
 	other := -1
 	if s.ops%upkeepEvery == 0 {
@@ -91,10 +97,10 @@ func (m *memory) takeOf(s *shard, a, b int64, r *Request, res *Result) (now int6
 	if other >= 0 {
 		m.upkeep(&m.shards[other], now)
 	}
-	return now
+	return t, now
 }
 
-func (m *memory) decide(t *table, a, b, now int64, r *Request, res *Result) {
+func (m *memory) decide(t *table, g *rates, a, b, now int64, r *Request, res *Result) {
 	var full [MaxLimits]int64 // when each bucket is full
 	slot, found := t.find(a, b)
 	if found {
@@ -106,8 +112,8 @@ func (m *memory) decide(t *table, a, b, now int64, r *Request, res *Result) {
 	wait, worst := int64(math.MinInt64), 0
 	var next [MaxLimits]int64
 	for i := range t.limits {
-		next[i] = max(full[i], start) + r.Cost*m.intervals[i]
-		if w := next[i] - m.spans[i] - now; w > wait {
+		next[i] = max(full[i], start) + r.Cost*g.intervals[i]
+		if w := next[i] - g.spans[i] - now; w > wait {
 			wait, worst = w, i
 		}
 	}
@@ -137,13 +143,22 @@ func (m *memory) decide(t *table, a, b, now int64, r *Request, res *Result) {
 	}
 }
 
-// refund gives back, but nothing of what a bucket owes beyond own from now on.
-func (m *memory) refund(key string, back, own *[MaxLimits]time.Duration) {
-	s, a, b := m.hash(key)
+// refund gives back what d has taken and still owes.
+func (m *memory) refund(d *Decision, later time.Duration) {
+	s, a, b := m.hash(d.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	t, now := m.terms.Load(), m.now()
+	s.follow(t)
+	taken, debts := d.by(t)
+	if back, own, some := owed(&debts, &taken, &t.granted.spans, time.Duration(now-d.at), later); some {
+		s.giveBack(a, b, now, &back, &own)
+	}
+}
+
+// giveBack gives back, but nothing of what a bucket owes beyond own from now on. mu is held.
+func (s *shard) giveBack(a, b, now int64, back, own *[MaxLimits]time.Duration) {
 	if slot, found := s.find(a, b); found {
-		now := m.now()
 		times := s.times(slot)
 		for i := range times {
 			behind := max(0, times[i]-now-int64(own[i]))

@@ -105,7 +105,7 @@ func TestMemoryPerKeyAndGivenBack(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before := heap()
-		m := newMemory(limitsOf(t, "10/minute"), 2*n, time.Now())
+		m := memoryOf(limitsOf(t, "10/minute"), 2*n, time.Now())
 		key := make([]byte, 0, 32)
 		fill := func(from, to int) {
 			for i := from; i < to; i++ {
@@ -135,7 +135,7 @@ func TestMemoryPerKeyAndGivenBack(t *testing.T) {
 func TestFullBucketsGoWhileOthersAreInUse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "1/minute burst 10"), 100_000, time.Now())
+		m := memoryOf(limitsOf(t, "1/minute burst 10"), 100_000, time.Now())
 		for i := range 50_000 {
 			take(m, &Request{Key: strconv.Itoa(i), Cost: 1})
 		}
@@ -173,7 +173,7 @@ func TestKeyChurn(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		before := heap()
-		m := newMemory(limitsOf(t, "10/minute"), maxKeys, time.Now())
+		m := memoryOf(limitsOf(t, "10/minute"), maxKeys, time.Now())
 		exhaust := Request{Key: "attacker", Cost: 10}
 		require.True(t, take(m, &exhaust).Allowed)
 		const attackers, interval = 20, 6 * time.Second
@@ -234,7 +234,7 @@ func TestKeyChurn(t *testing.T) {
 func TestFullBucketsAreEvictedFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "10/minute"), 100, time.Now())
+		m := memoryOf(limitsOf(t, "10/minute"), 100, time.Now())
 		require.True(t, take(m, &Request{Key: "busy", Cost: 10}).Allowed)
 		for i := range 10_000 {
 			key := strconv.Itoa(i)
@@ -252,7 +252,7 @@ func TestFullBucketsAreEvictedFirst(t *testing.T) {
 func TestAFullBucketMakesRoomAtTheBound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "10/minute"), 50, time.Now())
+		m := memoryOf(limitsOf(t, "10/minute"), 50, time.Now())
 		require.True(t, take(m, &Request{Key: "busy", Cost: 10}).Allowed)
 		for i := range 49 {
 			require.True(t, take(m, &Request{Key: "old" + strconv.Itoa(i), Cost: 1}).Allowed)
@@ -271,7 +271,7 @@ func TestAFullBucketMakesRoomAtTheBound(t *testing.T) {
 func TestTheLeastIndebtedIsEvicted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(limitsOf(t, "10/minute"), 20, time.Now())
+		m := memoryOf(limitsOf(t, "10/minute"), 20, time.Now())
 		for i := range 10 {
 			take(m, &Request{Key: "hot" + strconv.Itoa(i), Cost: 10})
 		}
@@ -316,7 +316,7 @@ func TestDebtsAreNeverLessened(t *testing.T) {
 func TestShards(t *testing.T) {
 	t.Parallel()
 	for _, maxKeys := range []int{1, 2, 1023, 2047, 2048, 5000, 1_000_000} {
-		m := newMemory(limitsOf(t, "1/s"), maxKeys, time.Now())
+		m := memoryOf(limitsOf(t, "1/s"), maxKeys, time.Now())
 		total := 0
 		for i := range m.shards {
 			total += m.shards[i].most

@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"math/big"
 	"slices"
 	"sync"
 	"testing"
@@ -49,6 +50,27 @@ func (b *bucket) lacks(cost int64) time.Duration {
 
 type reference map[string][]*bucket
 
+// ratio is d*to/from, rounded up.
+func ratio(d, to, from time.Duration) time.Duration {
+	n := new(big.Int).Mul(big.NewInt(int64(d)), big.NewInt(int64(to)))
+	q, rest := n.QuoRem(n, big.NewInt(int64(from)), new(big.Int))
+	if rest.Sign() > 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	return time.Duration(q.Int64())
+}
+
+// change gives every bucket another limit, of which the same share is missing.
+func (r reference) change(limits []ratelimit.Limit, now time.Time) {
+	for _, buckets := range r {
+		for i, b := range buckets {
+			b.pass(now)
+			b.missing = ratio(b.missing, limits[i].Span(), b.limit.Span())
+			b.limit = limits[i]
+		}
+	}
+}
+
 func (r reference) of(key string, limits []ratelimit.Limit, now time.Time) []*bucket {
 	if r[key] == nil {
 		for _, l := range limits {
@@ -78,7 +100,10 @@ func (r reference) take(key string, cost int64, limits []ratelimit.Limit, now ti
 }
 
 func drawLimits(t *rapid.T) ratelimit.Limits {
-	n := rapid.IntRange(1, 4).Draw(t, "limits")
+	return drawSome(t, rapid.IntRange(1, 4).Draw(t, "limits"))
+}
+
+func drawSome(t *rapid.T, n int) ratelimit.Limits {
 	limits := make(ratelimit.Limits, n)
 	for i := range limits {
 		limits[i] = ratelimit.Limit{
@@ -103,23 +128,34 @@ func TestModel(t *testing.T) {
 			require.NoError(rt, err)
 			limits := l.Config().Limits
 			ref := reference{}
-			smallest := limits[0].Burst
-			for _, limit := range limits {
-				smallest = min(smallest, limit.Burst)
-			}
 			type took struct {
-				key  string
-				d    ratelimit.Decision
-				full []time.Time
+				key     string
+				d       ratelimit.Decision
+				full    []time.Time
+				worth   []time.Duration
+				changes int
 			}
 			var taken []took
 			rt.Repeat(map[string]func(*rapid.T){
 				"sleep": func(rt *rapid.T) { time.Sleep(drawPause(rt)) },
 				"take": func(rt *rapid.T) {
 					key := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "key")
-					cost := rapid.Int64Range(0, smallest).Draw(rt, "cost")
+					smallest := limits[0]
+					for _, limit := range limits {
+						if limit.Burst < smallest.Burst {
+							smallest = limit
+						}
+					}
+					cost := rapid.Int64Range(0, smallest.Burst+1).Draw(rt, "cost")
 					d, err := l.AllowN(t.Context(), key, cost)
 					require.NoError(rt, err)
+					if cost > smallest.Burst {
+						require.Equal(rt, ratelimit.Denied, d.Verdict)
+						require.Equal(rt, smallest.Name, d.Policy)
+						require.Zero(rt, d.RetryAfter)
+						require.Empty(rt, statuses(d))
+						return
+					}
 					ok, policy, wait := ref.take(key, cost, limits, time.Now())
 					require.Equal(rt, ok, d.Allowed())
 					require.Equal(rt, policy, d.Policy)
@@ -127,8 +163,10 @@ func TestModel(t *testing.T) {
 					require.Zero(rt, d.Wait)
 					i := 0
 					var full []time.Time
+					var worth []time.Duration
 					for s := range d.Statuses() {
 						b := ref[key][i]
+						worth = append(worth, time.Duration(cost)*b.limit.Interval())
 						full = append(full, time.Now().Add(b.missing))
 						require.Equal(rt, b.missing, s.Full)
 						left := b.limit.Span() - b.missing
@@ -142,7 +180,27 @@ func TestModel(t *testing.T) {
 					}
 					require.Equal(rt, len(limits), i)
 					if d.Verdict == ratelimit.Allowed {
-						taken = append(taken, took{key, d, full})
+						taken = append(taken, took{key, d, full, worth, 0})
+					}
+				},
+				"change": func(rt *rapid.T) {
+					if rapid.IntRange(0, 2).Draw(rt, "mostly not") > 0 {
+						return
+					}
+					next := drawSome(rt, len(limits))
+					require.NoError(rt, l.SetLimits(next))
+					now := time.Now()
+					old := limits
+					limits = l.Config().Limits
+					ref.change(limits, now)
+					for i := range taken {
+						d := &taken[i]
+						d.changes++
+						for j := range limits {
+							to, from := limits[j].Span(), old[j].Span()
+							d.worth[j] = ratio(d.worth[j], to, from)
+							d.full[j] = now.Add(ratio(max(0, d.full[j].Sub(now)), to, from))
+						}
 					}
 				},
 				"refund": func(rt *rapid.T) {
@@ -156,7 +214,10 @@ func TestModel(t *testing.T) {
 					now := time.Now()
 					for i, b := range ref.of(last.key, limits, now) {
 						owed := last.full[i].Sub(now) // of what was taken up to then
-						back := min(time.Duration(last.d.Cost)*limits[i].Interval(), max(0, owed))
+						if last.changes > 1 {
+							break
+						}
+						back := min(last.worth[i], max(0, owed))
 						b.missing = max(0, b.missing-back)
 					}
 				},
@@ -284,6 +345,11 @@ func TestEvictionGivesNothingAway(t *testing.T) {
 			ref := reference{}
 			rt.Repeat(map[string]func(*rapid.T){
 				"sleep": func(rt *rapid.T) { time.Sleep(drawPause(rt)) },
+				"change": func(rt *rapid.T) {
+					require.NoError(rt, l.SetLimits(drawSome(rt, len(limits))))
+					limits = l.Config().Limits
+					ref.change(limits, time.Now())
+				},
 				"take": func(rt *rapid.T) {
 					key := rapid.StringMatching(`[a-h]`).Draw(rt, "key")
 					d, err := l.Allow(t.Context(), key)

@@ -12,13 +12,19 @@ const errBadResult = "ratelimit: the store's result names no limit"
 
 // ask lets the store decide, or Config.OnOutage where it cannot. The error is for the caller.
 func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Duration) error {
+	t := l.terms.Load()
+	d.terms = t
+	if smallest := &t.limits[t.smallest]; d.Cost > smallest.Burst {
+		d.Verdict, d.Policy = Denied, smallest.Name
+		return nil
+	}
 	r := Request{
-		Limiter: l.name, Key: d.key, Limits: l.cfg.Limits, Cost: d.Cost,
+		Limiter: l.name, Key: d.key, Limits: t.limits, Cost: d.Cost,
 		MaxWait: maxWait, Delay: delay,
 	}
 	asked := l.now() // the Store decides later than this, and its answer may be late
 	res, err := l.cfg.Store.Take(ctx, r)
-	if err == nil && !res.Allowed && (res.Violated < 0 || res.Violated >= len(l.cfg.Limits)) {
+	if err == nil && !res.Allowed && (res.Violated < 0 || res.Violated >= len(t.limits)) {
 		err = errors.New(errBadResult)
 	}
 	if err == nil {
@@ -32,7 +38,8 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 	l.report(err, d.Outage)
 	switch {
 	case d.Outage == LocalShare:
-		d.askShare(&r)
+		d.askMemory(&r)
+		d.known = false // what is left of a share is nothing to tell a client
 	case d.Outage == FailOpen || l.cfg.Mode == Shadow:
 		d.Verdict = Exempt
 	default:
@@ -43,15 +50,4 @@ func (l *Limiter) ask(ctx context.Context, d *Decision, maxWait, delay time.Dura
 		}
 	}
 	return nil
-}
-
-// askShare decides by this process's share. What is left of a share is nothing to tell a client.
-func (d *Decision) askShare(r *Request) {
-	l := d.limiter
-	if smallest := l.cfg.Limits[l.smallest]; d.Cost > share(smallest, l.cfg.Replicas).Burst {
-		d.Verdict, d.Policy = Denied, smallest.Name
-		return
-	}
-	d.askMemory(r)
-	d.known = false
 }

@@ -222,8 +222,11 @@ func (o *Outbound) Refund(ago time.Duration) {
 	if l.exempt(o.key) {
 		return
 	}
-	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, key: o.key, at: l.now() - int64(ago)}
-	copy(d.debts[:], l.intervals[:]) // owed at the least: it was taken then
+	t := l.terms.Load()
+	d := Decision{Verdict: Allowed, Cost: 1, limiter: l, terms: t, key: o.key, at: l.now() - int64(ago)}
+	for i, interval := range t.of.intervals { // owed at the least: it was taken then
+		d.debts[i] = time.Duration(interval)
+	}
 	d.giveBack(context.Background(), 0, true)
 }
 

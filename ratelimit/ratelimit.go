@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prusik-go/prusik/errors"
@@ -15,16 +16,14 @@ import (
 // Limiter admits requests by key, within limits. Make it with [New]. It may be used from several goroutines and must not
 // be copied.
 type Limiter struct {
-	name      string
-	cfg       Config // effective
-	intervals [MaxLimits]time.Duration
-	smallest  int                 // index of the limit with the smallest burst
-	memory    *memory             // of the limits, or of this process's share in an outage; else nil
-	allowed   map[string]struct{} // Config.AllowList
-	policy    string              // the RateLimit-Policy field
-	items     []string            // of the RateLimit field, up to where they differ
-	slips     sync.Pool           // of *slip
-	born      time.Time           // of the limiter's clock, with a monotonic reading
+	name    string
+	cfg     Config                // effective, but for Limits
+	terms   atomic.Pointer[terms] // the limits of the present
+	memory  *memory               // of the limits, or of this process's share in an outage; else nil
+	allowed map[string]struct{}   // Config.AllowList
+	slips   sync.Pool             // of *slip
+	born    time.Time             // of the limiter's clock, with a monotonic reading
+	setting sync.Mutex            // held by SetLimits
 
 	mu        sync.Mutex
 	outbounds map[string]*Outbound
@@ -42,28 +41,16 @@ func New(name string, cfg Config) (*Limiter, error) {
 		return nil, err
 	}
 	l := &Limiter{name: name, cfg: cfg, born: time.Now(), outbounds: make(map[string]*Outbound), sweepAt: maxHosts}
-	for i, limit := range cfg.Limits {
-		l.intervals[i] = limit.Interval()
-		if limit.Burst < cfg.Limits[l.smallest].Burst {
-			l.smallest = i
-		}
-	}
-	switch {
-	case cfg.Store == nil:
-		l.memory = newMemory(cfg.Limits, cfg.MaxKeys, l.born)
-	case cfg.OnOutage == LocalShare:
-		shares := make([]Limit, len(cfg.Limits))
-		for i, limit := range cfg.Limits {
-			shares[i] = share(limit, cfg.Replicas)
-		}
-		l.memory = newMemory(shares, cfg.MaxKeys, l.born)
+	l.cfg.Limits = nil
+	l.terms.Store(newTerms(&cfg))
+	if cfg.Store == nil || cfg.OnOutage == LocalShare {
+		l.memory = newMemory(&l.terms, cfg.MaxKeys, l.born)
 	}
 	l.allowed = make(map[string]struct{}, len(cfg.AllowList))
 	for _, key := range cfg.AllowList {
 		l.allowed[key] = struct{}{}
 	}
 	l.slips.New = func() any { return new(slip) }
-	l.policy, l.items = policyField(cfg.Limits, cfg.QuotaUnit, ""), limitItems(cfg.Limits)
 	if h := cfg.Hooks.OnNew; h != nil {
 		h(l)
 	}
@@ -73,29 +60,14 @@ func New(name string, cfg Config) (*Limiter, error) {
 // now is the limiter's clock.
 func (l *Limiter) now() int64 { return int64(time.Since(l.born)) }
 
-// interval is that of a limit, or of this process's share of it.
-func (l *Limiter) interval(i int, o Outage) time.Duration {
-	if o == LocalShare {
-		return time.Duration(l.memory.intervals[i])
-	}
-	return l.intervals[i]
-}
-
-// span is the time in which an empty bucket of a limit fills, or of this process's share of it.
-func (l *Limiter) span(i int, o Outage) time.Duration {
-	if o == LocalShare {
-		return time.Duration(l.memory.spans[i])
-	}
-	return time.Duration(l.cfg.Limits[i].Burst) * l.intervals[i]
-}
-
 // Name is the limiter's name.
 func (l *Limiter) Name() string { return l.name }
 
-// Config is a copy of the effective configuration: defaults filled in.
+// Config is a copy of the effective configuration: defaults filled in, and the limits of the present.
 func (l *Limiter) Config() Config {
 	cfg := l.cfg
-	cfg.Limits, cfg.AllowList, cfg.AllowNetworks = slices.Clone(cfg.Limits), slices.Clone(cfg.AllowList), slices.Clone(cfg.AllowNetworks)
+	cfg.Limits = slices.Clone(l.terms.Load().limits)
+	cfg.AllowList, cfg.AllowNetworks = slices.Clone(cfg.AllowList), slices.Clone(cfg.AllowNetworks)
 	return cfg
 }
 
@@ -196,8 +168,6 @@ func (l *Limiter) take(ctx context.Context, d *Decision, key string, cost int64,
 		err = l.invalid("a cost of " + strconv.FormatInt(cost, 10) + ", want 0 or more")
 	case l.exempt(key):
 		d.Verdict = Exempt
-	case cost > l.cfg.Limits[l.smallest].Burst:
-		d.Verdict, d.Policy = Denied, l.cfg.Limits[l.smallest].Name
 	case l.cfg.Store != nil:
 		err = l.ask(ctx, d, maxWait, delay)
 	default:
@@ -222,8 +192,10 @@ func (l *Limiter) take(ctx context.Context, d *Decision, key string, cost int64,
 // askMemory lets the memory decide.
 func (d *Decision) askMemory(r *Request) {
 	var res Result
-	at := d.limiter.memory.take(r, &res)
+	var at int64
+	d.terms, at = d.limiter.memory.take(r, &res)
 	d.decided(&res, at)
+	d.known = d.Cost <= d.terms.granted.most
 }
 
 func (d *Decision) decided(r *Result, at int64) {
@@ -232,7 +204,7 @@ func (d *Decision) decided(r *Result, at int64) {
 		d.Verdict, d.Wait = Allowed, r.Wait
 		return
 	}
-	d.Verdict, d.Policy, d.RetryAfter = Denied, d.limiter.cfg.Limits[r.Violated].Name, r.Wait
+	d.Verdict, d.Policy, d.RetryAfter = Denied, d.terms.limits[r.Violated].Name, r.Wait
 }
 
 // invalid is the error of a request that cannot be decided because of what was passed. It is this program's fault.

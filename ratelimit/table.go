@@ -12,6 +12,8 @@ type shard struct {
 	next uint32 // shard to look after
 	table
 
+	terms *terms // that its times are of
+
 	_ [64]byte
 }
 

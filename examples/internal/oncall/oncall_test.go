@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prusik-go/prusik/examples/internal/sim/fault"
+	"github.com/prusik-go/prusik/flags"
 )
 
 var drawFlag = flag.String("oncall.draw", "", "draw the dashboard of the run into this PNG `file`")
@@ -148,7 +149,7 @@ func TestOnCall(t *testing.T) {
 	stopLegacy := p.traffic(2, pause, "GET /api/v1/legacy/1", "")
 	stopGreedy := p.traffic(6, pause/4, "GET /api/v1/vapi/settings", "greedy")
 	p.store.down.Store(true)
-	p.stub.Store(true)
+	require.NoError(t, p.flags.Override(flags.Change{Flag: "INTEGRATIONS_STUB_MODE", Value: "true", Author: "ann", Reason: "drill"}))
 	p.moody.Store(true)
 	p.calendar.Outage(fault.Status(http.StatusBadGateway))
 	w.until(ctx, t, "the calendar comes and goes", w.seen("BreakerFlapping calendar"))
@@ -167,7 +168,7 @@ func TestOnCall(t *testing.T) {
 	stopLegacy()
 	stopGreedy()
 	p.store.down.Store(false)
-	p.stub.Store(false)
+	require.NoError(t, p.flags.Clear(flags.Change{Flag: "INTEGRATIONS_STUB_MODE", Author: "ann", Reason: "drill over"}))
 	w.until(ctx, t, "all is well again", func() []string { return w.now })
 	w.quiet(ctx, t, "nothing comes back", 3*time.Second)
 	ended := time.Now()

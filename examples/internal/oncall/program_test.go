@@ -23,6 +23,7 @@ import (
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/examples/internal/sim/fault"
 	"github.com/prusik-go/prusik/examples/internal/sim/twiliosim"
 	"github.com/prusik-go/prusik/examples/internal/sim/vapisim"
@@ -57,7 +58,7 @@ type program struct {
 	t        *testing.T
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
-	stub     atomic.Bool
+	flags    *flags.Set
 	store    *store
 	mux      *http.ServeMux
 	limit    func(http.Handler) http.Handler
@@ -81,16 +82,10 @@ func start(t *testing.T) *program {
 	var err error
 	p.metrics, err = metrics.New(p.registry, metrics.Config{})
 	require.NoError(t, err)
-	// As RUNBOOK.md has it.
-	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "feature_flag_enabled", Help: "1 where the flag is on.",
-		ConstLabels: prometheus.Labels{"flag": "INTEGRATIONS_STUB_MODE"},
-	}, func() float64 {
-		if p.stub.Load() {
-			return 1
-		}
-		return 0
-	}))
+	p.flags = flags.New("program", flags.Config{Hooks: p.metrics.FlagHooks()})
+	httpx.DeclareSwitches(p.flags, "")
+	require.NoError(t, p.flags.Load([]string{"APP_ENV=staging"}))
+	p.metrics.AddFlags(p.flags)
 	limits := ratelimit.Limits{{Count: 20, Period: time.Second}}
 	p.store.buckets, err = ratelimit.New("store", ratelimit.Config{Limits: limits})
 	require.NoError(t, err)
