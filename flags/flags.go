@@ -21,6 +21,7 @@ type Set struct {
 
 	// state is what Pin takes: the values of all flags at one moment.
 	state atomic.Pointer[snapshot]
+	hooks atomic.Pointer[Hooks]
 
 	mu       sync.Mutex
 	faults   []error // of New and of the declarations
@@ -56,6 +57,7 @@ func New(name string, cfg Config) *Set {
 	s.prefixes = s.cfg.Prefixes
 	s.where.env = Production
 	s.state.Store(&snapshot{})
+	s.hooks.Store(&cfg.Hooks)
 	if err := f.Err(); err != nil {
 		s.faults = append(s.faults, err)
 	}

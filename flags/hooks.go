@@ -33,6 +33,15 @@ func JoinHooks(all ...Hooks) Hooks {
 	return h
 }
 
+// AddHooks adds to [Config.Hooks], for what shows or counts the flags of a set that is made already. They are called after those
+// that are there. Nothing takes them back.
+func (s *Set) AddHooks(h Hooks) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	joined := JoinHooks(*s.hooks.Load(), h)
+	s.hooks.Store(&joined)
+}
+
 // Cause is why a value changed.
 type Cause string
 
@@ -150,11 +159,11 @@ func (s *Set) deliver() {
 func (s *Set) tell(d delivery, watchers []*watcher) {
 	switch {
 	case d.change != nil:
-		if h := s.cfg.Hooks.OnChange; h != nil {
+		if h := s.hooks.Load().OnChange; h != nil {
 			h(*d.change)
 		}
 	case d.refusal != nil:
-		if h := s.cfg.Hooks.OnRefusal; h != nil {
+		if h := s.hooks.Load().OnRefusal; h != nil {
 			h(*d.refusal)
 		}
 	default:

@@ -31,7 +31,7 @@ func (b *Bool) Handler(g Gate) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if h := b.owner.cfg.Hooks.OnGate; h != nil {
+			if h := b.owner.hooks.Load().OnGate; h != nil {
 				h(GateEvent{Flag: b.name})
 			}
 			_ = errors.Write(w, r, g.refusal(b.name))

@@ -210,6 +210,24 @@ func TestHooksMayUseTheSetAndHearOfThingsInOrder(t *testing.T) {
 	require.Equal(t, 3, watched)
 }
 
+func TestHooksMayBeAddedLater(t *testing.T) {
+	t.Parallel()
+	var heard []string
+	hook := func(name string) flags.Hooks {
+		return flags.Hooks{
+			OnChange:  func(flags.ChangeEvent) { heard = append(heard, name+" change") },
+			OnRefusal: func(flags.RefusalEvent) { heard = append(heard, name+" refusal") },
+		}
+	}
+	set := flags.New("app", flags.Config{Hooks: hook("first")})
+	set.Int("A", flags.Doc(doc))
+	set.AddHooks(hook("second"))
+	require.NoError(t, set.Load(nil))
+	require.NoError(t, set.Override(flags.Change{Flag: "A", Value: "2", Author: "a", Reason: "r"}))
+	require.Error(t, set.Override(flags.Change{Flag: "A"}))
+	require.Equal(t, []string{"first change", "second change", "first refusal", "second refusal"}, heard)
+}
+
 func TestAPanicOfAHookLosesNoEvent(t *testing.T) {
 	t.Parallel()
 	var heard []string

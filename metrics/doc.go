@@ -19,7 +19,7 @@
 // An httpx client needs no more than its Config.Metrics. [Metrics.Handler] counts what a server answers, and
 // [Metrics.Transport] the calls of a client that is not httpx's. A breaker or a limiter that is used alone takes
 // [Metrics.BreakerHooks] or [Metrics.LimiterHooks], which count, and [Metrics.AddBreaker] or [Metrics.AddLimiter], by
-// which its state is read. [Definitions] lists all metrics; names that begin with feature_flag_ are kept for flags.
+// which its state is read; a set of flags takes [Metrics.AddFlags]. [Definitions] lists all metrics.
 //
 // A series whose first value matters to an alert is there, at zero, from the start: a breaker's failures, opens and
 // rejections, a client's stops, a limiter's decisions. Others begin with what they count.

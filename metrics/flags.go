@@ -42,34 +42,35 @@ func (c *core) newFlag(name string) *flagSeries {
 	return s
 }
 
-// FlagHooks counts what happens to flags: set them as [flags.Config.Hooks], with hooks of your own by [flags.JoinHooks], and
-// add the set with [Metrics.AddFlags]. One value serves any number of sets. Values are labels nowhere.
-func (m *Metrics) FlagHooks() flags.Hooks {
-	return flags.Hooks{
-		OnChange: func(e flags.ChangeEvent) {
-			s := m.c.flags.get(e.Flag)
-			if counter := s.changes[e.Cause]; counter != nil {
-				(*counter.get(m.c.series(m.c.flagChanges, s.label, string(e.Cause)))).Inc()
-			}
-		},
-		OnRefusal: func(e flags.RefusalEvent) {
-			s := m.c.flags.get(e.Flag)
-			(*s.refusals.get(m.c.series(m.c.flagRefusals, s.label))).Inc()
-		},
-		OnGate: func(e flags.GateEvent) {
-			s := m.c.flags.get(e.Flag)
-			(*s.rejections.get(m.c.series(m.c.flagRejections, s.label))).Inc()
-		},
+// AddFlags shows the values of the set's flags, read at each scrape, as long as the program uses the set, and counts what
+// happens to them from now on. Values are labels nowhere. Nil is ignored, and adding twice is adding once. Where flags of
+// several sets have one name, the greatest value is shown. An httpx client whose Config is of httpx.FromFlags needs none of it.
+func (m *Metrics) AddFlags(s *flags.Set) {
+	if c := m.c; c.flagSets.add(s) {
+		s.AddHooks(flags.Hooks{OnChange: c.flagChanged, OnRefusal: c.flagRefused, OnGate: c.flagRejected})
 	}
+}
+
+func (c *core) flagChanged(e flags.ChangeEvent) {
+	s := c.flags.get(e.Flag)
+	if counter := s.changes[e.Cause]; counter != nil {
+		(*counter.get(c.series(c.flagChanges, s.label, string(e.Cause)))).Inc()
+	}
+}
+
+func (c *core) flagRefused(e flags.RefusalEvent) {
+	s := c.flags.get(e.Flag)
+	(*s.refusals.get(c.series(c.flagRefusals, s.label))).Inc()
+}
+
+func (c *core) flagRejected(e flags.GateEvent) {
+	s := c.flags.get(e.Flag)
+	(*s.rejections.get(c.series(c.flagRejections, s.label))).Inc()
 }
 
 func (*core) series(v *prometheus.CounterVec, labels ...string) func() prometheus.Counter {
 	return func() prometheus.Counter { return v.WithLabelValues(labels...) }
 }
-
-// AddFlags shows the values of the set's flags, read at each scrape, as long as the program uses the set. Nil is ignored,
-// and adding twice is adding once. Where flags of several sets have one name, the greatest value is shown.
-func (m *Metrics) AddFlags(s *flags.Set) { m.c.flagSets.add(s) }
 
 func (c *core) collectFlags(ch chan<- prometheus.Metric) {
 	type reading struct {

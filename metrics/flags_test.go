@@ -15,7 +15,7 @@ import (
 func TestFlagsAreSeen(t *testing.T) {
 	m, reg := start(t, metrics.Config{})
 	newSet := func() *flags.Set {
-		set := flags.New("app", flags.Config{Hooks: m.FlagHooks()})
+		set := flags.New("app", flags.Config{})
 		set.Bool("STUB", flags.Doc("Serves canned data."))
 		limit := set.Int("LIMIT", flags.Default(10), flags.Doc("Limits."))
 		set.Int("MAIL_LIMIT", flags.Follows(limit), flags.Doc("Limits mail."))

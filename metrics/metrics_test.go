@@ -112,7 +112,7 @@ func everything(t *testing.T, m *metrics.Metrics) []any {
 	c.Attempted(metrics.Attempt{Delivery: errors.Delivered, Retries: "503"})
 	c.Ended(metrics.Call{Method: "GET", Attempts: 2})
 	m.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-	set := flags.New("app", flags.Config{Hooks: m.FlagHooks()})
+	set := flags.New("app", flags.Config{})
 	stub := set.Bool("STUB", flags.Doc("Serves canned data."))
 	set.Int("LIMIT", flags.Doc("Limits."))
 	require.NoError(t, set.Load(nil))

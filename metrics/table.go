@@ -96,9 +96,10 @@ type crowd[T, N any] struct {
 	sweepAt int
 }
 
-func (c *crowd[T, N]) add(p *T) {
+// add adds p, and reports whether it is new.
+func (c *crowd[T, N]) add(p *T) bool {
 	if p == nil {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,9 +114,12 @@ func (c *crowd[T, N]) add(p *T) {
 		}
 		c.sweepAt = 2 * len(c.notes) // each sweep is paid for by as many that were added
 	}
-	if w := weak.Make(p); c.notes[w] == nil {
-		c.notes[w] = new(N)
+	w := weak.Make(p)
+	if c.notes[w] != nil {
+		return false
 	}
+	c.notes[w] = new(N)
+	return true
 }
 
 // live are those that are still in use.

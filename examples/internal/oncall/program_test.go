@@ -82,7 +82,7 @@ func start(t *testing.T) *program {
 	var err error
 	p.metrics, err = metrics.New(p.registry, metrics.Config{})
 	require.NoError(t, err)
-	p.flags = flags.New("program", flags.Config{Hooks: p.metrics.FlagHooks()})
+	p.flags = flags.New("program", flags.Config{})
 	httpx.DeclareSwitches(p.flags, "")
 	require.NoError(t, p.flags.Load([]string{"APP_ENV=staging"}))
 	p.metrics.AddFlags(p.flags)
