@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/correlation"
 	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/internal/newid"
@@ -16,7 +15,7 @@ import (
 
 const (
 	correlationHeader = correlation.Header
-	maxCommand        = 4 << 10 // bytes of a command: three names
+	maxCommand        = 4 << 10 // bytes of a command: some names, a value and a reason
 	malformed         = "The command is not the JSON it should be."
 )
 
@@ -24,24 +23,31 @@ type order struct {
 	Client  string  `json:"client"`
 	Breaker string  `json:"breaker"`
 	Command Command `json:"command"`
+
+	Set        string  `json:"set"`
+	Flag       string  `json:"flag"`
+	Value      string  `json:"value"`
+	Reason     string  `json:"reason"`
+	ForSeconds float64 `json:"for_seconds"`
 }
 
 // serveCommand answers a POST, and has it audited however it ends.
 func (s *Status) serveCommand(w http.ResponseWriter, r *http.Request) {
 	e := CommandEvent{At: time.Now(), CorrelationID: idOf(w, r)}
 	w.Header().Set(correlationHeader, e.CorrelationID)
-	b, err := s.command(w, r, &e)
+	result, err := s.command(w, r, &e)
 	e.Err = err
 	s.audit(r, &e)
 	if err != nil {
 		_ = errors.Write(w, r, err)
 		return
 	}
-	writeJSON(w, r, breakerState(b))
+	writeJSON(w, r, result)
 }
 
-// command checks where the request comes from, then who sends it, and only then reads it.
-func (s *Status) command(w http.ResponseWriter, r *http.Request, e *CommandEvent) (*breaker.Breaker, error) {
+// command checks where the request comes from, then who sends it, and only then reads it. What it returns is what has been
+// commanded, as it is then.
+func (s *Status) command(w http.ResponseWriter, r *http.Request, e *CommandEvent) (any, error) {
 	if err := s.cfg.CrossOrigin.Check(r); err != nil {
 		return nil, &errors.Error{Kind: errors.Forbidden, Op: "command", Err: err, Public: "Commands are taken from this site only."}
 	}
@@ -57,6 +63,9 @@ func (s *Status) command(w http.ResponseWriter, r *http.Request, e *CommandEvent
 	if err != nil {
 		return nil, err
 	}
+	if o.Flag != "" {
+		return s.flagCommand(&o, e)
+	}
 	b, err := s.breaker(o.Client, o.Breaker)
 	if err != nil {
 		return nil, err
@@ -68,7 +77,7 @@ func (s *Status) command(w http.ResponseWriter, r *http.Request, e *CommandEvent
 		return nil, invalid("The commands are force_open, disable and reset.")
 	}
 	e.To = b.State()
-	return b, nil
+	return breakerState(b), nil
 }
 
 // read takes JSON only: no form of another site's can send that without being asked first.
@@ -105,14 +114,20 @@ func idOf(w http.ResponseWriter, r *http.Request) string {
 func (s *Status) audit(r *http.Request, e *CommandEvent) {
 	attrs := []slog.Attr{
 		slog.String("correlation_id", e.CorrelationID), slog.String("who", e.Who), slog.String("command", string(e.Command)),
-		slog.String("client", e.Client), slog.String("breaker", e.Breaker),
 	}
-	message := "breaker command refused"
-	if e.Err == nil {
-		message = "breaker command"
+	message := "breaker command"
+	if e.Flag != "" {
+		message = "flag command"
+		attrs = append(attrs, slog.String("set", e.Set), slog.String("flag", e.Flag), slog.String("reason", e.Reason))
+	} else {
+		attrs = append(attrs, slog.String("client", e.Client), slog.String("breaker", e.Breaker))
+	}
+	switch {
+	case e.Err == nil && e.Flag == "":
 		attrs = append(attrs, slog.String("from", e.From.String()), slog.String("to", e.To.String()))
 		s.recordCommand(e)
-	} else {
+	case e.Err != nil:
+		message += " refused"
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, message, attrs...)

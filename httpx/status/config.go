@@ -32,7 +32,7 @@ type Config struct {
 	// Keep is how many recent decisions are kept of each client and limiter, and how many are shown of all together. Zero:
 	// 100, two screens of them. 1 to 10,000, at some 250 bytes each.
 	Keep int
-	// MaxWatched is how many clients, and how many limiters, are listed. Those made beyond it are counted as omitted and
+	// MaxWatched is how many clients, limiters and sets of flags are listed, of each. Those made beyond it are counted as omitted and
 	// told to Logger: it bounds the memory of a program that makes clients without end. Zero: 256. 1 to 10,000.
 	MaxWatched int
 

@@ -27,18 +27,22 @@ type CommandEvent struct {
 	Breaker string
 	// From and To are the states before and after. Both are the state as it is where nothing was done.
 	From, To breaker.State
+	// Set, Flag and Reason are of a command to a flag, as [flags.Change]: its hooks tell the values.
+	Set, Flag, Reason string
 	// Err is why the command was refused, or nil where it was carried out.
 	Err error
 }
 
-// Command is something that can be done to a breaker.
+// Command is something that can be done to a breaker or a flag.
 type Command string
 
-// The commands.
+// The commands; the last two are a flag's.
 const (
 	ForceOpen Command = "force_open" // refuse every call: [breaker.Breaker.ForceOpen]
 	Disable   Command = "disable"    // let every call through, and count nothing: [breaker.Breaker.Disable]
 	Reset     Command = "reset"      // begin anew, closed: [breaker.Breaker.Reset]
+	Override  Command = "override"   // set it, for a time or until it is cleared: [flags.Set.Override]
+	Clear     Command = "clear"      // take that back: [flags.Set.Clear]
 )
 
 // do carries c out, and reports whether there is such a command.

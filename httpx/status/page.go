@@ -19,6 +19,9 @@ var pageCSS string
 //go:embed page/words.js
 var wordsJS string
 
+//go:embed page/switches.js
+var switchesJS string
+
 //go:embed page/page.js
 var pageJS string
 
@@ -32,13 +35,13 @@ type page struct {
 // newPage puts style and script into the document, and allows exactly these two by their hashes: nothing that is not in
 // the program runs, whatever gets into the page.
 func newPage() page {
-	body := []byte(strings.NewReplacer("{{style}}", pageCSS, "{{words}}", wordsJS, "{{script}}", pageJS).Replace(pageHTML))
+	body := []byte(strings.NewReplacer("{{style}}", pageCSS, "{{words}}", wordsJS, "{{switches}}", switchesJS, "{{script}}", pageJS).Replace(pageHTML))
 	sum := sha256.Sum256(body)
 	return page{
 		body: body,
 		tag:  strconv.Quote(base64.RawURLEncoding.EncodeToString(sum[:12])),
 		policy: strings.Join([]string{
-			"default-src 'none'", "style-src " + hash(pageCSS), "script-src " + hash(wordsJS+pageJS), "connect-src 'self'",
+			"default-src 'none'", "style-src " + hash(pageCSS), "script-src " + hash(wordsJS+switchesJS+pageJS), "connect-src 'self'",
 			"img-src data:", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'",
 		}, "; "),
 	}

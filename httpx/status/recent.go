@@ -22,6 +22,7 @@ const (
 	Outage     What = "outage"     // a limiter's store stopped answering
 	Recovered  What = "recovered"  // it answers again
 	Commanded  What = "command"    // somebody gave a command
+	Switched   What = "switched"   // a flag has another value: Reason is a [flags.Cause]
 )
 
 // Decision is one entry of the recent decisions. Alike ones that follow each other within a minute, with no change of
@@ -47,8 +48,11 @@ type Decision struct {
 	Wait Seconds `json:"wait_seconds,omitempty"`
 	// CorrelationID is that of the last one.
 	CorrelationID string `json:"correlation_id,omitempty"`
-	// Who gave the command.
+	// Who gave the command, or made the override.
 	Who string `json:"who,omitempty"`
+	// Flag is the flag that was switched, From and To its values, Why what its author says.
+	Flag string `json:"flag,omitempty"`
+	Why  string `json:"why,omitempty"`
 }
 
 // Seconds is a duration that is rendered in seconds.
@@ -62,7 +66,7 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 // apart says that d is a change, never counted together with others.
 func (d *Decision) apart() bool {
 	switch d.What {
-	case Transition, Paused, Outage, Recovered, Commanded:
+	case Transition, Paused, Outage, Recovered, Commanded, Switched:
 		return true
 	default:
 		return false

@@ -23,6 +23,8 @@ type State struct {
 	Clients  []Client  `json:"clients"`
 	Limiters []Limiter `json:"limiters"`
 	Omitted  int       `json:"omitted,omitempty"`
+	// Flags are the sets that are watched, in that order.
+	Flags []Flags `json:"flags,omitempty"`
 	// Recent are the newest decisions of all, by when each happened first, the newest first.
 	Recent []Decision `json:"recent"`
 }
@@ -66,7 +68,7 @@ type Client struct {
 	BreakersOmitted int       `json:"breakers_omitted,omitempty"`
 	// Limits are those before each attempt.
 	Limits []Limit `json:"limits,omitempty"`
-	// Explain is what is on the path. It does not change, and is left out of the stream.
+	// Explain is what is on the path, and changes only where flags say so. It is left out of the stream.
 	Explain *httpx.Explanation `json:"explain,omitempty"`
 }
 
@@ -142,7 +144,7 @@ func (s *Status) State() State {
 // state is State without what is on the path, and the clients in the order they have in it.
 func (s *Status) state() (State, []watched[*httpx.Transport]) {
 	s.mu.Lock()
-	clients, limiters, omitted := slices.Clone(s.clients), slices.Clone(s.limiters), s.omitted
+	clients, limiters, sets, omitted := slices.Clone(s.clients), slices.Clone(s.limiters), slices.Clone(s.flags), s.omitted
 	s.mu.Unlock()
 	st := State{
 		At: time.Now(), Commands: s.cfg.Guard != nil, Omitted: omitted,
@@ -155,6 +157,9 @@ func (s *Status) state() (State, []watched[*httpx.Transport]) {
 	}
 	for _, w := range limiters {
 		st.Limiters = append(st.Limiters, limiterState(w))
+	}
+	for _, set := range sets {
+		st.Flags = append(st.Flags, flagsState(set))
 	}
 	for _, src := range *s.sources.Load() {
 		st.Recent = src.recent.appendTo(st.Recent)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prusik-go/prusik/errors"
+	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/httpx"
 	"github.com/prusik-go/prusik/ratelimit"
 )
@@ -27,6 +28,7 @@ type Status struct {
 	mu       sync.Mutex
 	clients  []watched[*httpx.Transport]
 	limiters []watched[*ratelimit.Limiter]
+	flags    []*flags.Set
 	omitted  int
 }
 
@@ -47,7 +49,8 @@ func (s *Status) Close() { s.once.Do(func() { close(s.closed) }) }
 
 // ServeHTTP answers a GET by what it accepts: text/html is the page, text/event-stream a stream of events named "state", and
 // all else the [State] as JSON. A POST is a command: {"client":"twilio","breaker":"twilio","command":"force_open"}, see
-// [Config.Guard] and [Command]; it is answered with the [Breaker] as JSON. It is the same at every path, so mount it at one.
+// [Config.Guard] and [Command]; it is answered with the [Breaker] as JSON. So is one to a flag with the [Flag]:
+// {"flag":"CIRCUIT_BREAKER_THRESHOLD","command":"override","value":"5","reason":"it limps","for_seconds":600}. It is the same at every path, so mount it at one.
 func (s *Status) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Vary", "Accept")

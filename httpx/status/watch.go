@@ -80,7 +80,7 @@ func (s *Status) source(name string) *source {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := *s.sources.Load()
-	if src := old[name]; src != nil || len(old) >= 2*s.cfg.MaxWatched { // as many clients as limiters
+	if src := old[name]; src != nil || len(old) >= 3*s.cfg.MaxWatched { // as many clients as limiters and sets
 		return src
 	}
 	src := &source{name: name, recent: newRing(s.cfg.Keep)}

@@ -22,6 +22,7 @@ import (
 	"github.com/prusik-go/prusik/examples/internal/sim/fault"
 	"github.com/prusik-go/prusik/examples/internal/sim/twiliosim"
 	"github.com/prusik-go/prusik/examples/internal/sim/vapisim"
+	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/httpx"
 	"github.com/prusik-go/prusik/httpx/profile"
 	"github.com/prusik-go/prusik/httpx/status"
@@ -39,6 +40,7 @@ type service struct {
 	commands     chan status.CommandEvent
 	refuse       sync.Mutex // held while the guard says no
 	stop         func()     // ends the server
+	flags        *flags.Set
 }
 
 func start(t *testing.T) *service {
@@ -62,6 +64,13 @@ func start(t *testing.T) *service {
 		Hooks:  status.Hooks{OnCommand: func(e status.CommandEvent) { s.commands <- e }},
 		Logger: slog.New(slog.DiscardHandler),
 	})
+	require.NoError(t, err)
+	s.flags = flags.New("voice", flags.Config{})
+	governed := httpx.FromFlags(s.flags, "mail")
+	require.NoError(t, s.flags.Load([]string{"CIRCUIT_BREAKER_THRESHOLD=5"}))
+	st.WatchFlags(s.flags)
+	governed.Base = tw.Transport() // nobody calls it
+	_, err = httpx.NewClient("mail", st.WatchClient(governed))
 	require.NoError(t, err)
 	twilio, err := httpx.NewClient("twilio", st.WatchClient(httpx.Config{
 		Base: tw.Transport(), Profile: profile.Twilio(), BackoffBase: 10 * time.Millisecond, BackoffMax: 10 * time.Millisecond,
@@ -334,6 +343,61 @@ func TestCommandsByTheKeyboardAlone(t *testing.T) {
 	shows(p, "listitem", "", "retry budget", "20 retries")
 	shows(p, "listitem", "", "worst case", "3 attempts")
 	picture(t, p, dir, "path")
+}
+
+// A threshold that is changed on the page is the threshold of the breaker of the client that is in use.
+func TestAFlagByTheKeyboardAlone(t *testing.T) {
+	p := browser.Open(t, 1180, 900)
+	s := start(t)
+	dir := pictures(t)
+	p.Prefer("prefers-color-scheme: light", "prefers-reduced-motion: reduce")
+	p.Go(s.url)
+	shows(p, "article", "mail", "Closed")
+	shows(p, "paragraph", "", "voice runs in production, which nobody has said")
+	shows(p, "paragraph", "", "Nothing is overridden.")
+
+	p.Tab("DisclosureTriangle", "All 14")
+	p.Press(kb.Enter)
+	shows(p, "listitem", "", "CIRCUIT_BREAKER_THRESHOLD", "5", "Set by the environment.")
+	shows(p, "listitem", "", "MAIL_CIRCUIT_BREAKER_THRESHOLD", "5", "As CIRCUIT_BREAKER_THRESHOLD.")
+	picture(t, p, dir, "switches")
+	p.Tab("button", "Change MAIL_CIRCUIT_BREAKER_THRESHOLD")
+	p.Press(kb.Enter)
+	shows(p, "dialog", "Change MAIL_CIRCUIT_BREAKER_THRESHOLD?", "in this process only")
+	role, name := p.Focused()
+	require.Equal(t, "New value", name, role)
+	picture(t, p, dir, "switch-question")
+	p.Press(kb.Home + "x")
+	p.Tab("textbox", "Why")
+	p.Press("it limps" + kb.Enter)
+	shows(p, "alert", "", `MAIL_CIRCUIT_BREAKER_THRESHOLD = "x5": want a whole number`)
+	require.Error(t, (<-s.commands).Err)
+	p.Tab("combobox", "New value") // around the dialog
+	p.Press(kb.Home + kb.Delete + kb.Enter)
+	shows(p, "status", "", "MAIL_CIRCUIT_BREAKER_THRESHOLD is 5. The audit has it under")
+	shows(p, "listitem", "", "MAIL_CIRCUIT_BREAKER_THRESHOLD", "Set by anna at", "it limps.", "left.")
+	shows(p, "listitem", "", "voice", "MAIL_CIRCUIT_BREAKER_THRESHOLD is 5", "by anna: it limps")
+	e := <-s.commands
+	require.NoError(t, e.Err)
+	require.Equal(t, "MAIL_CIRCUIT_BREAKER_THRESHOLD", e.Flag)
+	picture(t, p, dir, "switch-overridden")
+
+	require.NoError(t, s.flags.Override(flags.Change{Flag: "MAIL_CIRCUIT_BREAKER_THRESHOLD", Value: "7", Author: "bob", Reason: "better"}))
+	shows(p, "listitem", "", "MAIL_CIRCUIT_BREAKER_THRESHOLD", "7", "Set by bob at", "better. Until it is cleared.")
+	p.Tab("button", "Clear MAIL_CIRCUIT_BREAKER_THRESHOLD")
+	p.Press(kb.Enter)
+	shows(p, "dialog", "Clear MAIL_CIRCUIT_BREAKER_THRESHOLD?", "what the deployment says")
+	p.Press("it is well" + kb.Enter)
+	shows(p, "status", "", "MAIL_CIRCUIT_BREAKER_THRESHOLD is cleared.")
+	shows(p, "paragraph", "", "Nothing is overridden.")
+	require.NoError(t, (<-s.commands).Err)
+
+	p.Size(360, 780)
+	require.LessOrEqual(t, browser.Eval[int](p, "document.documentElement.scrollWidth"), 360, "nothing sticks out on a narrow screen")
+	picture(t, p, dir, "switches-narrow")
+	for _, c := range p.Complaints() { // neither script nor policy had to complain, but for the value that was refused
+		require.Contains(t, c, "status of 400")
+	}
 }
 
 func TestAServerThatIsGone(t *testing.T) {

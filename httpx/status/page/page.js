@@ -114,13 +114,10 @@
     }
   }
 
-  const paths = new Map(); // what is on the path of a client: it does not change, so it is fetched once
+  // fill tells what is on the path of a client. It is fetched each time it is looked at, for flags may change it.
   async function fill(details, id) {
-    if (!paths.has(id)) {
-      const state = await (await fetch(location.href, { headers: { Accept: "application/json" } })).json();
-      for (const c of state.clients) paths.set(c.id, c.explain);
-    }
-    const e = paths.get(id);
+    const state = await (await fetch(location.href, { headers: { Accept: "application/json" } })).json();
+    const e = (state.clients.find((c) => c.id === id) || {}).explain;
     if (!e) return;
     const list = details.querySelector("ol");
     const stages = e.stages.map((s) => el("li", null, el("b", null, s.policy.replaceAll("_", " ")), el("span", null, s.detail)));
@@ -128,6 +125,7 @@
     stages.push(el("li", null, el("b", null, "worst case"), el("span", null,
       w.attempts + (w.attempts === 1 ? " attempt" : " attempts") + "; load ×" + w.load + " on a vendor that is down, ×" + w.load_sustained + " in the long run; " +
       (w.latency_seconds ? "headers after " + span(w.latency_seconds) : "no limit in time"))));
+    if (e.flags) stages.push(el("li", null, el("b", null, "changed by"), el("span", null, e.flags.join(", "))));
     list.replaceChildren(...stages);
   }
 
@@ -290,10 +288,11 @@
     keyed($("clients"), state.clients, (c) => c.id, makeClient, (n, c) => updateClient(n, c, state.commands));
     $("limiters-s").hidden = !state.limiters.length;
     keyed($("limiters"), state.limiters, (l) => l.id, makeLimiter, updateLimiter);
+    showFlags(state);
     $("recent-none").hidden = state.recent.length > 0;
     const seen = new Map(); // two decisions may be of one moment
     keyed($("recent"), state.recent, (d) => {
-      const k = [d.at, d.source, d.what, d.stop, d.reason, d.breaker].join(" ");
+      const k = [d.at, d.source, d.what, d.stop, d.reason, d.breaker, d.flag].join(" ");
       seen.set(k, (seen.get(k) || 0) + 1);
       return k + " " + seen.get(k);
     }, makeDecision, updateDecision);
@@ -305,6 +304,7 @@
     cls($("note"), bad ? "note bad" : "note");
     text($("note"), s);
   }
+  const showFlags = switches({ $, el, text, cls, keyed, note, until, left });
   let asked = null;
   function ask(command, client, breaker) {
     asked = { command, client, breaker };

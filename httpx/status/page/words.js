@@ -68,7 +68,7 @@ const stops = {
 };
 const reasons = {
   threshold: "too many failures", ready: "its time was over", probe_failed: "the probe failed", recovered: "the probe succeeded",
-  forced: "by command", disabled: "by command", reset: "by command",
+  mode: "its mode was switched", forced: "by command", disabled: "by command", reset: "by command",
 };
 const failures = {
   dial: "no connection", dns: "no address", tls: "no TLS connection", timeout: "no answer in time",
@@ -92,6 +92,8 @@ function told(d) {
     case "paused": return ["degraded", "Paused", because("the vendor asked for " + span(d.wait_seconds || 0))];
     case "outage": return ["down", "Store down", because({ open: "everything passes", closed: "everything is refused", local: "each process grants its share" }[d.reason])];
     case "recovered": return ["up", "Store answers again", ""];
+    case "switched": return ["off", d.flag + " is " + (d.to || "unset"),
+      d.reason === "overridden" ? " by " + d.who + because(d.why, d.wait_seconds && "for " + span(d.wait_seconds)) : d.reason === "cleared" ? " again, by " + d.who + because(d.why) : d.reason === "expired" ? " again: an override is over" : ""];
     case "command": return ["off", (commands[d.reason] || { name: d.reason }).name, d.who ? " by " + d.who : ""];
     default: return ["", d.what, ""];
   }
