@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/prusik-go/prusik/errors"
@@ -49,11 +50,9 @@ func (s *Status) WatchFlags(set *flags.Set) {
 	}
 	src := s.source(set.Name())
 	s.mu.Lock()
-	for _, known := range s.flags {
-		if known == set {
-			s.mu.Unlock()
-			return
-		}
+	if slices.Contains(s.flags, set) {
+		s.mu.Unlock()
+		return
 	}
 	full := len(s.flags) >= s.cfg.MaxWatched || src == nil
 	if full {

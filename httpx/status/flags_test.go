@@ -3,7 +3,6 @@ package status_test
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,7 +135,7 @@ func TestFlagsAreCommanded(t *testing.T) {
 	w, _ = post(t, h, `{"set":"app","flag":"LIMIT","command":"clear","reason":"over"}`)
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, "10", flag(t, s, "LIMIT").Value)
-	require.False(t, strings.Contains(logged.String(), "hunter"))
+	require.NotContains(t, logged.String(), "hunter")
 
 	nobody := newStatus(t, status.Config{Guard: func(*http.Request) (string, error) { return "", nil }})
 	nobody.WatchFlags(set)
