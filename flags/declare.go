@@ -110,11 +110,17 @@ type setting struct {
 	end            *ending // nil: none by itself
 }
 
-// effective is what counts: the override, else the environment, else the flag it follows, else the default.
+// effective is what counts: the override, else what is beneath it.
 func (f *flag) effective() *setting {
-	switch {
-	case f.over != nil:
+	if f.over != nil {
 		return f.over
+	}
+	return f.beneath()
+}
+
+// beneath is what counts without an override: the environment, else the flag it follows, else the default.
+func (f *flag) beneath() *setting {
+	switch {
 	case f.env != nil:
 		return f.env
 	case f.follows != nil:

@@ -2,6 +2,7 @@ package flags
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,10 +34,12 @@ type Set struct {
 	queue    queue
 }
 
-// snapshot is immutable. A value is at the flag's place, as a pointer to its type.
+// snapshot is immutable. A value is at the flag's place, as a pointer to its type, and so is where it comes from.
 type snapshot struct {
-	loaded bool
-	values []any
+	loaded   bool
+	values   []any
+	settings []*setting
+	byName   map[string]*flag // of a loaded one
 }
 
 // place is the environment, and how it came to be it.
@@ -176,9 +179,13 @@ func (s *Set) fault(field string, value any, want string) {
 
 // publish makes what the layers say the present values. mu is held.
 func (s *Set) publish(loaded bool) {
-	next := &snapshot{loaded: loaded, values: make([]any, len(s.flags))}
+	next := &snapshot{loaded: loaded, values: make([]any, len(s.flags)), settings: make([]*setting, len(s.flags)), byName: s.state.Load().byName}
+	if loaded && len(next.byName) != len(s.byName) {
+		next.byName = maps.Clone(s.byName)
+	}
 	for i, fl := range s.flags {
-		next.values[i] = fl.cell.set(fl.effective().value)
+		next.settings[i] = fl.effective()
+		next.values[i] = fl.cell.set(next.settings[i].value)
 	}
 	s.state.Store(next)
 }

@@ -32,6 +32,8 @@ type Entry struct {
 	Source Source `json:"source"`
 	// Origin is the file and line, or the flag that is followed.
 	Origin string `json:"origin,omitempty"`
+	// Beneath is the value that comes back when the override ends.
+	Beneath string `json:"beneath,omitempty"`
 	// Author, Reason, Since and Until are those of an override.
 	Author string    `json:"author,omitempty"`
 	Reason string    `json:"reason,omitempty"`
@@ -75,6 +77,9 @@ func (f *flag) entry(now time.Time) Entry {
 		Source: v.source, Origin: v.origin, Author: v.author, Reason: v.reason, Since: v.since, Until: v.until,
 		Choices: slices.Clone(f.choices), NeverIn: slices.Clone(f.never), RequiredIn: slices.Clone(f.required),
 		Secret: f.secret, Locked: f.locked,
+	}
+	if f.over != nil {
+		e.Beneath = f.show(f.beneath().value)
 	}
 	if f.low != nil {
 		e.Min, e.Max = text(f.low), text(f.high)

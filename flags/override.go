@@ -22,6 +22,9 @@ type Change struct {
 	// For is how long the override holds, by the monotonic clock. Zero means until it is taken back. Changes of one Override that
 	// hold for the same time end together.
 	For time.Duration
+	// Replaces is the author whose override may be replaced or cleared: that of another one stands, and the change is refused.
+	// It is for what changes flags by itself, and must not undo what a person did. Empty means anybody's.
+	Replaces string
 	// CorrelationID is the id of the request that asks for it, where there is one. It is handed on to the hooks.
 	CorrelationID string
 }
@@ -30,8 +33,8 @@ type Change struct {
 // replaces an earlier one. What happens is told to the hooks, refusals too.
 //
 // The error is an [*errors.Error]: of kind not_found for a flag that does not exist, invalid for a value that the flag does not
-// accept or a Change that is not complete, forbidden where the flag is [Locked] or [NeverIn] stands against it, and
-// unavailable before [Set.Load]. Its Public text may be shown to who asked.
+// accept or a Change that is not complete, forbidden where the flag is [Locked] or [NeverIn] stands against it, conflict where
+// [Change.Replaces] does, and unavailable before [Set.Load]. Its Public text may be shown to who asked.
 func (s *Set) Override(changes ...Change) error { return s.change(Overridden, changes) }
 
 // Clear takes overrides back. Value and For have to be zero. To clear what is not overridden changes nothing and is no error.
@@ -77,6 +80,9 @@ func (s *Set) prepare(cause Cause, changes []Change) ([]*setting, error) {
 		}
 		if fl.locked {
 			return nil, refuse(errors.Forbidden, cause, c.Flag+" is locked: change it where it is deployed")
+		}
+		if c.Replaces != "" && fl.over != nil && fl.over.author != c.Replaces {
+			return nil, refuse(errors.Conflict, cause, c.Flag+" is overridden by "+fl.over.author)
 		}
 		if cause == Cleared {
 			continue
