@@ -159,7 +159,7 @@ func RequiredIn(environments ...Environment) Option {
 	return func(s *spec) { s.required = append(s.required, environments...) }
 }
 
-// Secret keeps the value out of errors, events and documents.
+// Secret keeps the value out of errors, events and documents. What follows a secret is one.
 func Secret() Option { return func(s *spec) { s.secret = true } }
 
 // Locked refuses overrides.
@@ -237,6 +237,7 @@ func (s *Set) declare(f *flag, c cell, k kind, name string, options []Option) {
 	}
 	if f.follows != nil && f.follows.owner == s && f.follows.kind == k {
 		f.def = f.follows.def
+		f.secret = f.secret || f.follows.secret
 	}
 	for _, fault := range f.wrong(s) {
 		s.faults = append(s.faults, fmt.Errorf("flags %q: %s: %s", s.name, name, fault))

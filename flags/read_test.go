@@ -49,6 +49,16 @@ func TestReadByName(t *testing.T) {
 	require.Equal(t, errors.Unavailable, errors.KindOf(err), "it was never read")
 }
 
+func TestWhatFollowsASecretIsASecret(t *testing.T) {
+	set := flags.New("app", flags.Config{})
+	token := set.String("TOKEN", flags.Secret(), flags.Doc("Is a secret."))
+	set.String("OTHER_TOKEN", flags.Follows(token), flags.Doc("Is another."))
+	require.NoError(t, set.Load([]string{"TOKEN=hunter2"}))
+	require.Equal(t, "(secret)", set.List().Flags[1].Value)
+	_, err := set.Read(t.Context(), "OTHER_TOKEN")
+	require.Equal(t, errors.Forbidden, errors.KindOf(err))
+}
+
 func TestTryChangesAndTellsNothing(t *testing.T) {
 	told := 0
 	set := flags.New("app", flags.Config{Hooks: flags.Hooks{
