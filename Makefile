@@ -1,5 +1,5 @@
 # Every module has a go.mod of its own: what a user of the library never needs stays out of the root's.
-MODULES := . examples internal/bench httpx/tracing ratelimit/redisstore ratelimit/ratelimittest/chiroutes
+MODULES := . examples internal/bench httpx/tracing ratelimit/redisstore ratelimit/ratelimittest/chiroutes flags/openfeature
 TOOLS   := $(CURDIR)/bin
 LINT    := $(TOOLS)/golangci-lint
 FUZZ    ?= 20000x

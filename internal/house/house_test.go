@@ -149,24 +149,29 @@ func TestTheRootRequiresTheCardsPackagesOnly(t *testing.T) {
 }
 
 // What is heavy is in a module of its own: nothing in the root reaches it, not even as a requirement of a requirement.
-func TestOpenTelemetryIsInItsOwnModuleOnly(t *testing.T) {
-	const otel = "go.opentelemetry.io"
-	for _, p := range list(t) {
-		for _, dep := range p.Deps {
-			require.NotContains(t, dep, otel, "%s reaches it", p.ImportPath)
+func TestWhatIsHeavyIsInItsOwnModuleOnly(t *testing.T) {
+	all := list(t)
+	for heavy, home := range map[string]string{
+		"go.opentelemetry.io":     "httpx/tracing",
+		"github.com/open-feature": "flags/openfeature",
+	} {
+		for _, p := range all {
+			for _, dep := range p.Deps {
+				require.NotContains(t, dep, heavy, "%s reaches it", p.ImportPath)
+			}
 		}
-	}
-	requires := map[string]bool{}
-	for _, dir := range modules(t) {
-		raw, err := os.ReadFile(filepath.Join(root(t), dir, "go.mod"))
-		require.NoError(t, err)
-		requires[dir] = regexp.MustCompile(`(?m)^\s+` + regexp.QuoteMeta(otel) + `\S* v\S+$`).Match(raw)
-		if dir == "." {
-			require.NotContains(t, string(raw), otel)
+		requires := map[string]bool{}
+		for _, dir := range modules(t) {
+			raw, err := os.ReadFile(filepath.Join(root(t), dir, "go.mod"))
+			require.NoError(t, err)
+			requires[dir] = regexp.MustCompile(`(?m)^\s+` + regexp.QuoteMeta(heavy) + `\S* v\S+$`).Match(raw)
+			if dir == "." {
+				require.NotContains(t, string(raw), heavy)
+			}
 		}
-	}
-	for dir, does := range requires {
-		require.Equal(t, dir == "httpx/tracing", does, dir)
+		for dir, does := range requires {
+			require.Equal(t, dir == home, does, "%s: %s", heavy, dir)
+		}
 	}
 }
 
