@@ -200,6 +200,9 @@ func (s *Set) forbidden(next []*setting, where place, f *check.Faults) {
 		if v := fl.effective(); slices.Contains(fl.never, where.env) && v.value != fl.def {
 			name := fl.name
 			if v.source == FromFlag {
+				if slices.Contains(fl.follows.never, where.env) {
+					continue // one thing is wrong, and is said of the flag that is followed
+				}
 				name = v.origin
 			}
 			f.Add(fl.name, fl.show(v.value), fl.show(fl.def)+" in "+string(where.env)+", "+where.why(s.cfg.Variable)+

@@ -347,3 +347,13 @@ func TestAFileIsForDevelopment(t *testing.T) {
 	bad("A = b\nVOICE_LIMIT=3", path+":1 = unreadable: want NAME=value, without white space around the name")
 	require.ErrorContains(t, set.Load([]string{"APP_ENV=development"}, t.TempDir()), "want one that can be read, or none: ")
 }
+
+// A program's switch with followers for each vendor is one mistake, and one sentence says what to do.
+func TestOneMistakeIsOneSentence(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	all := set.Bool("STUB", flags.NeverIn(flags.Production), flags.Doc(doc))
+	set.Bool("MAIL_STUB", flags.Follows(all), flags.NeverIn(flags.Production), flags.Doc(doc))
+	require.EqualError(t, set.Load([]string{"STUB=true"}), `flags "app": STUB = true: want false in production, and APP_ENV is not set, which counts as production: set APP_ENV=development where this is no production, or unset STUB`)
+	require.ErrorContains(t, set.Load([]string{"STUB=false", "MAIL_STUB=true"}), "MAIL_STUB = true: want false in production")
+}
