@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/prusik-go/prusik/internal/check"
 )
 
 // Value is what a flag can hold.
@@ -130,6 +132,45 @@ func (f *flag) beneath() *setting {
 	}
 }
 
+// outcome is a value that a flag may come to.
+type outcome struct {
+	value any
+	of    *flag // whose setting it is
+	over  bool  // an override
+}
+
+// outcomes are all of them, as overrides end: what is hidden by one counts when it is over.
+func (f *flag) outcomes() []outcome {
+	var all []outcome
+	if f.over != nil {
+		all = append(all, outcome{f.over.value, f, true})
+	}
+	switch {
+	case f.env != nil:
+		return append(all, outcome{f.env.value, f, false})
+	case f.follows != nil:
+		return append(all, f.follows.outcomes()...)
+	default:
+		return append(all, outcome{f.def, f, false})
+	}
+}
+
+// never is what worst wants of a value that NeverIn does not let be.
+const never = "never"
+
+// worst is the first outcome that may not be in env, and what is wanted in its place, which is empty where there is none.
+func (f *flag) worst(env Environment) (o outcome, want string) {
+	for _, o := range f.outcomes() {
+		if o.value != f.def && slices.Contains(f.never, env) {
+			return o, never
+		}
+		if want := f.accept(o.value); want != "" && o.of != f {
+			return o, want
+		}
+	}
+	return outcome{}, ""
+}
+
 // Option is a part of a declaration.
 type Option func(*spec)
 
@@ -250,7 +291,9 @@ func (s *Set) declare(f *flag, c cell, k kind, name string, options []Option) {
 	}
 	s.flags = append(s.flags, f)
 	if s.state.Load().loaded {
-		s.fault(name, "declared after Load", "every flag declared before it, or Load called again")
+		f := check.New("flags", s.name)
+		f.Add(name, "declared after Load", "every flag declared before it, or Load called again")
+		s.late = append(s.late, f.Err())
 	}
 	s.publish(false)
 }

@@ -26,6 +26,7 @@ type Set struct {
 
 	mu       sync.Mutex
 	faults   []error // of New and of the declarations
+	late     []error // of what was declared since Load
 	flags    []*flag
 	byName   map[string]*flag
 	prefixes []string
@@ -142,7 +143,7 @@ func (s *Set) Load(environ []string, files ...string) error {
 	for i, fl := range s.flags {
 		fl.env = next[i]
 	}
-	s.where = where
+	s.where, s.late = where, nil
 	s.publish(true)
 	if before.loaded {
 		s.tellDifferences(before, ChangeEvent{Cause: Loaded, At: time.Now()}, nil)
@@ -160,7 +161,7 @@ func (s *Set) Err() error {
 
 func (s *Set) err() error {
 	if !s.state.Load().loaded {
-		if err := errors.Join(s.faults...); err != nil {
+		if err := errors.Join(slices.Concat(s.faults, s.late)...); err != nil {
 			return err
 		}
 		f := check.New("flags", s.name)
@@ -190,23 +191,24 @@ func (s *Set) publish(loaded bool) {
 	s.state.Store(next)
 }
 
-// forbidden finds what NeverIn does not let be where the environment says next. mu is held.
+// forbidden finds what may not be where the environment says next. mu is held.
 func (s *Set) forbidden(next []*setting, where place, f *check.Faults) {
 	before := make([]*setting, len(s.flags))
 	for i, fl := range s.flags {
 		before[i], fl.env = fl.env, next[i]
 	}
 	for _, fl := range s.flags {
-		if v := fl.effective(); slices.Contains(fl.never, where.env) && v.value != fl.def {
-			name := fl.name
-			if v.source == FromFlag {
-				if slices.Contains(fl.follows.never, where.env) {
-					continue // one thing is wrong, and is said of the flag that is followed
-				}
-				name = v.origin
-			}
-			f.Add(fl.name, fl.show(v.value), fl.show(fl.def)+" in "+string(where.env)+", "+where.why(s.cfg.Variable)+
-				": set "+s.cfg.Variable+"=development where this is no "+string(where.env)+", or unset "+name)
+		o, want := fl.worst(where.env)
+		switch {
+		case want == "":
+		case want != never:
+			f.Add(fl.name, fl.show(o.value), want+", also where it follows "+o.of.name)
+		case o.of != fl && slices.Contains(o.of.never, where.env): // one thing is wrong, and is said of the flag that is followed
+		case o.over:
+			f.Add(fl.name, fl.show(o.value), fl.show(fl.def)+" in "+string(where.env)+": clear the override of "+o.of.name)
+		default:
+			f.Add(fl.name, fl.show(o.value), fl.show(fl.def)+" in "+string(where.env)+", "+where.why(s.cfg.Variable)+
+				": set "+s.cfg.Variable+"=development where this is no "+string(where.env)+", or unset "+o.of.name)
 		}
 	}
 	for i, fl := range s.flags {

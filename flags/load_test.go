@@ -201,7 +201,6 @@ func TestWhatIsDeclaredAfterLoadIsNotSilent(t *testing.T) {
 	require.Equal(t, 7, late.Get())
 	require.ErrorContains(t, set.Err(), "LATE = declared after Load: want every flag declared before it")
 	require.Error(t, set.Override(flags.Change{Flag: "LATE", Value: "8", Author: "ann", Reason: "x"}))
-	require.Error(t, set.Load([]string{"LATE=8"}), "it stays a fault of the program")
 }
 
 func TestAMisspelledVariableStopsTheStart(t *testing.T) {

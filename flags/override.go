@@ -99,7 +99,8 @@ func (s *Set) prepare(cause Cause, changes []Change) ([]*setting, error) {
 	return next, s.stillForbidden(cause, changes, next)
 }
 
-// stillForbidden tries the changes against NeverIn: a flag may also come to a forbidden value by following another. mu is held.
+// stillForbidden tries the changes against NeverIn and bounds: a flag may also come to a value by following another, and when an
+// override ends. mu is held.
 func (s *Set) stillForbidden(cause Cause, changes []Change, next []*setting) error {
 	before := make([]*setting, len(changes))
 	for i, c := range changes {
@@ -112,8 +113,12 @@ func (s *Set) stillForbidden(cause Cause, changes []Change, next []*setting) err
 		}
 	}()
 	for _, fl := range s.flags {
-		if v := fl.effective().value; slices.Contains(fl.never, s.where.env) && v != fl.def {
-			return refuse(errors.Forbidden, cause, fmt.Sprintf("%s = %s is not allowed in %s", fl.name, fl.show(v), s.where.env))
+		switch o, want := fl.worst(s.where.env); want {
+		case "":
+		case never:
+			return refuse(errors.Forbidden, cause, fmt.Sprintf("%s = %s is not allowed in %s", fl.name, fl.show(o.value), s.where.env))
+		default:
+			return refuse(errors.Invalid, cause, fmt.Sprintf("%s = %s, as it follows %s: want %s", fl.name, fl.show(o.value), o.of.name, want))
 		}
 	}
 	return nil
