@@ -151,12 +151,41 @@ func decode(m map[string]json.RawMessage, key string, target any) bool {
 	return json.Unmarshal(raw, target) == nil
 }
 
-// Write answers with the problem of err: status, application/problem+json, Retry-After where known, and
-// Cache-Control: no-store. The correlation id is the error's, else the one in the response header. A HEAD
-// request gets the headers only. The error of writing the body is returned.
+// ErrorObserver is a response writer that is told of an error before [Write] answers with it: for a middleware that decides
+// by what an answer means, which a status does not say. Write finds it behind writers that have an Unwrap method, as
+// [http.ResponseController] does; where there are several, each is told, the innermost first.
+type ErrorObserver interface {
+	ObserveError(err error)
+}
+
+// observe tells the writers of an answer what it is made of.
+func observe(w http.ResponseWriter, err error) {
+	for {
+		if o, ok := w.(ErrorObserver); ok {
+			o.ObserveError(err)
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = u.Unwrap()
+	}
+}
+
+// Write answers with the problem of err: see [WriteProblem]. It tells an [ErrorObserver] first.
 func Write(w http.ResponseWriter, r *http.Request, err error) error {
-	p := ProblemOf(err)
+	observe(w, err)
+	return WriteProblem(w, r, ProblemOf(err))
+}
+
+// WriteProblem answers with p: its status, application/problem+json, Retry-After where known, and
+// Cache-Control: no-store. The correlation id is p's, else the one in the response header. A status of 0 is a 500. A HEAD
+// request gets the headers only. The error of writing the body is returned.
+func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) error {
 	h := w.Header()
+	if p.Status == 0 {
+		p.Status = http.StatusInternalServerError
+	}
 	if p.CorrelationID == "" {
 		p.CorrelationID = h.Get(headerCorrelationID)
 	}

@@ -260,3 +260,55 @@ func FuzzDecodeProblem(f *testing.F) {
 		require.True(t, reflect.DeepEqual(first, second), "%s\n%+v\n%+v", b, first, second)
 	})
 }
+
+// observer is a writer that hears what it answers with.
+type observer struct {
+	http.ResponseWriter
+
+	seen []error
+}
+
+func (o *observer) ObserveError(err error) { o.seen = append(o.seen, err) }
+
+// through is one that lets others hear it as well.
+type through struct{ observer }
+
+func (o *through) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+// wrapped is a writer of somebody else's middleware.
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestWriteTellsObserversBehindOtherWriters(t *testing.T) {
+	t.Parallel()
+	outer := &observer{ResponseWriter: httptest.NewRecorder()}
+	inner := &through{observer{ResponseWriter: wrapped{outer}}}
+	err := full()
+	h := errors.Handler(func(http.ResponseWriter, *http.Request) error { return err })
+	h.ServeHTTP(wrapped{inner}, httptest.NewRequest(http.MethodPost, "/", nil))
+	require.Equal(t, []error{err}, inner.seen, "the error itself, once")
+	require.Equal(t, []error{err}, outer.seen)
+
+	dam := &observer{ResponseWriter: outer}
+	require.NoError(t, errors.Write(dam, nil, errors.NotFound))
+	require.Equal(t, []error{errors.NotFound}, dam.seen)
+	require.Equal(t, []error{err}, outer.seen, "it is behind a writer without Unwrap")
+}
+
+func TestWriteProblem(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	w.Header().Set("X-Correlation-ID", "id-2")
+	p := errors.Problem{Title: "Unprocessable Content", Status: 422, Kind: errors.Invalid, Retry: errors.Retry{After: time.Second}}
+	require.NoError(t, errors.WriteProblem(w, nil, p))
+	require.Equal(t, 422, w.Code)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Equal(t, errors.ContentType, w.Header().Get("Content-Type"))
+	require.JSONEq(t, `{"type":"about:blank","title":"Unprocessable Content","status":422,"kind":"invalid","correlation_id":"id-2",
+		"retry_after":1,"retry":{"status":"failed","attempt":0,"max_attempts":0,"next_retry_in_seconds":1}}`, w.Body.String())
+
+	w = httptest.NewRecorder()
+	require.NoError(t, errors.WriteProblem(w, nil, errors.Problem{}))
+	require.Equal(t, 500, w.Code)
+}
