@@ -130,6 +130,23 @@ func TestTheStatusPageStandsOnTheRoof(t *testing.T) {
 	require.True(t, seen, "no package %s", page)
 }
 
+// The idempotency keys of our own callers are under the same roof as the calls we make, and stand alone there.
+func TestIdempotencyStandsAlone(t *testing.T) {
+	const keys = module + "/httpx/idempotency"
+	seen := false
+	for _, p := range list(t) {
+		if p.ImportPath != keys {
+			continue
+		}
+		seen = true
+		for _, dep := range p.Deps {
+			name, ours := room(dep)
+			require.True(t, !ours || name == "internal" || name == "errors" || name == "correlation", "%s imports %s", keys, dep)
+		}
+	}
+	require.True(t, seen, "no package %s", keys)
+}
+
 // The card's five, and two for tests.
 func TestTheRootRequiresTheCardsPackagesOnly(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(root(t), "go.mod"))
