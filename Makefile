@@ -1,5 +1,5 @@
 # Every module has a go.mod of its own: what a user of the library never needs stays out of the root's.
-MODULES := . examples internal/bench httpx/tracing ratelimit/redisstore ratelimit/ratelimittest/chiroutes flags/openfeature
+MODULES := . examples internal/bench httpx/tracing ratelimit/redisstore ratelimit/ratelimittest/chiroutes httpx/idempotency/redisstore flags/openfeature
 TOOLS   := $(CURDIR)/bin
 LINT    := $(TOOLS)/golangci-lint
 FUZZ    ?= 20000x
@@ -23,7 +23,7 @@ test:
 
 # What is allocated is counted without the race detector, which allocates itself.
 cost:
-	go test ./breaker ./correlation ./errors ./metrics ./ratelimit/... ./httpx/internal/... ./httpx/status
+	go test ./breaker ./correlation ./errors ./metrics ./ratelimit/... ./httpx/internal/... ./httpx/status ./httpx/idempotency
 	go -C httpx/tracing test -run Cost .
 	go -C internal/bench test -run Budget .
 
