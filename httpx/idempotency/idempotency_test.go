@@ -316,6 +316,8 @@ func TestTheHeaderOfAReplay(t *testing.T) {
 		h.Set("Retry-After", "7")
 		h.Set("Traceparent", "00-x")
 		h.Set("X-Ratelimit-Limit", "1")
+		h.Set("Ratelimit", `"inner";r=1`)
+		h.Set("Ratelimit-Policy", `"inner";q=1`)
 		h.Set("Trailer", "X-Sum")
 		_, _ = io.WriteString(w, "ok")
 		h.Set("X-Late", "1")
@@ -331,6 +333,8 @@ func TestTheHeaderOfAReplay(t *testing.T) {
 	} {
 		require.Equal(t, want, again.header[name], name)
 	}
+	require.Contains(t, again.header.Get("Ratelimit"), `"api";r=98`)
+	require.Contains(t, again.header.Get("Ratelimit-Policy"), `"api"`)
 	require.NotEqual(t, first.header.Get("Date"), again.header.Get("Date"))
 	require.NotEmpty(t, again.header.Get(correlation.Header))
 	require.NotEqual(t, first.header.Get(correlation.Header), again.header.Get(correlation.Header))
@@ -342,9 +346,12 @@ func TestTheHeaderOfAReplay(t *testing.T) {
 func TestMountedTwice(t *testing.T) {
 	t.Parallel()
 	h := counted{handler: sent}
-	k, other := newKeys(t, idempotency.Config{}), newKeys(t, idempotency.Config{})
+	var j journal
+	k, other := newKeys(t, idempotency.Config{}), newKeys(t, idempotency.Config{Hooks: j.hooks()})
 	c := serve(t, k, k.Handler(caller)(other.Handler(caller)(http.HandlerFunc(h.serve))).ServeHTTP)
 	require.Equal(t, 201, c.send(t, "POST /", "k", "1").status)
 	require.True(t, c.send(t, "POST /", "k", "1").replayed())
 	require.EqualValues(t, 1, h.runs.Load())
+	decisions, _ := j.heard()
+	require.Equal(t, []string{"api run"}, decisions, "others act too")
 }

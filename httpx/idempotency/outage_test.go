@@ -172,6 +172,18 @@ func (s swapped) Begin(ctx context.Context, c idempotency.Claim) (idempotency.Re
 	return rec, err
 }
 
+// A full store is no outage, and lets nobody through.
+func TestAFullStoreIsClosed(t *testing.T) {
+	t.Parallel()
+	var j journal
+	h := counted{handler: sent}
+	c := serve(t, newKeys(t, idempotency.Config{Store: idempotency.NewMemory(1, 1<<20), OnOutage: idempotency.FailOpen, Hooks: j.hooks()}), h.serve)
+	require.Equal(t, 201, c.send(t, "POST /", "1", "1").status)
+	require.Equal(t, 503, c.send(t, "POST /", "2", "1").status)
+	require.EqualValues(t, 1, h.runs.Load())
+	require.Equal(t, []string{"begin "}, j.ops)
+}
+
 // Who has left before the store was asked is no outage, and claims nothing.
 func TestACallerThatHasLeft(t *testing.T) {
 	t.Parallel()
