@@ -111,6 +111,7 @@ func (c *call) history() []errors.Attempt {
 type watch struct {
 	clock expiry.Expiry
 	conn  probe.Context
+	out   http.Request // its own, in place: a request of its own would cost another allocation
 }
 
 // begin fills in what a refusal needs. Nothing in it allocates, and time is not asked unless somebody waits or listens.
@@ -372,7 +373,8 @@ func (c *call) outgoing() *http.Request {
 		c.watch = new(watch)
 	}
 	c.watch.conn.Init(c.watch.clock.Start(c.ctx(), c.now, toHeaders, c.t.cfg.BodyIdleTimeout))
-	c.out = c.req.WithContext(&c.watch.conn)
+	c.watch.out = *c.req.WithContext(&c.watch.conn)
+	c.out = &c.watch.out
 	c.out.Body, c.out.Header = body, c.header
 	return c.out
 }

@@ -85,7 +85,7 @@ func (c *call) finish() (*http.Response, error) {
 		r.resp.Body = &c.stream
 	default:
 		c.announce(r, c.delivery())
-		c.watch.clock.Body()
+		c.watch.clock.Body(c.now)
 		c.stream.Init(r.resp.Body, c)
 		r.resp.Body = &c.stream
 	}

@@ -63,7 +63,6 @@ type Expiry struct {
 	reading  atomic.Int64 // when the read under way began, likewise; zero where none is
 	state    atomic.Uint32
 	stopped  atomic.Bool // the timer has fired while the attempt rested
-	soon     bool        // the timer to the headers fires early enough to watch over the body as well
 }
 
 //nolint:gochecknoglobals // the zero of a monotonic clock, never written again
@@ -146,14 +145,14 @@ func (e *Expiry) Headers(now time.Duration) bool {
 	if s.phase() != headers {
 		return false
 	}
-	until := e.deadline.Load()
-	e.soon = until != 0 && time.Duration(until)-now <= e.idle
 	return e.move(s, body)
 }
 
-// Body starts the watch over the reads of the body.
-func (e *Expiry) Body() {
-	if e.idle > 0 && !e.soon {
+// Body starts the watch over the reads of the body now. Where the timer to the headers fires early enough it serves for
+// the body as well.
+func (e *Expiry) Body(now time.Duration) {
+	until := time.Duration(e.deadline.Load())
+	if e.idle > 0 && (until == 0 || until-now > e.idle) {
 		e.timer.Reset(e.idle)
 	}
 }

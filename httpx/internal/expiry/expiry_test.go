@@ -17,7 +17,7 @@ func TestWithoutLimitsTheContextIsTheCallersOwn(t *testing.T) {
 	ctx := t.Context()
 	require.Equal(t, ctx, e.Start(ctx, expiry.Now(), 0, 0))
 	require.True(t, e.Headers(expiry.Now()))
-	e.Body()
+	e.Body(expiry.Now())
 	e.Read(true)
 	e.Read(false)
 	e.End()
@@ -60,7 +60,7 @@ func TestAStalledReadEndsTheContextAndASlowReaderDoesNot(t *testing.T) {
 				var e expiry.Expiry
 				ctx := e.Start(t.Context(), expiry.Now(), toHeaders, time.Second)
 				require.True(t, e.Headers(expiry.Now()))
-				e.Body()
+				e.Body(expiry.Now())
 				time.Sleep(time.Hour) // the caller takes its time between reads
 				for range 10 {        // and the vendor a little, each time
 					e.Read(true)
@@ -183,7 +183,7 @@ func TestTheBodyOfALaterAttemptIsWatched(t *testing.T) {
 				time.Sleep(time.Hour)
 				require.True(t, e.Again(ctx, expiry.Now(), 10*time.Second))
 				require.True(t, e.Headers(expiry.Now()))
-				e.Body()
+				e.Body(expiry.Now())
 				begin := time.Now()
 				e.Read(true)
 				<-ctx.Done()
