@@ -520,13 +520,14 @@ func (c *call) retry() bool {
 			Delivery: v.Delivery,
 		})
 	}
+	if bad.waited = pause; pause <= 0 {
+		return true
+	}
 	if !wait.Sleep(c.ctx(), pause) {
 		return c.callerLeft()
 	}
-	if bad.waited = pause; pause > 0 {
-		if c.now = expiry.Now(); c.left() <= 0 {
-			return c.enough(errors.StopDeadline) // it was slept over
-		}
+	if c.now = expiry.Now(); c.left() <= 0 {
+		return c.enough(errors.StopDeadline) // it was slept over
 	}
 	return true
 }

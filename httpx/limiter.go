@@ -120,8 +120,9 @@ func (c *call) feedLimiter() {
 		return
 	}
 	remaining, reset, known := c.t.cfg.Profile.limits(resp.Header)
-	if age, cached := headers.Int(resp.Header, "Age"); cached && age > 0 {
-		known = false // it is what was left when a cache kept the answer
+	if known {
+		age, cached := headers.Int(resp.Header, "Age")
+		known = !cached || age <= 0 // else it is what was left when a cache kept the answer
 	}
 	if !known && !c.last.verdict.Limited {
 		return
