@@ -39,7 +39,8 @@ type Breaker struct {
 	byCommand bool    // it was disabled by Disable, not by its Mode
 	round     uint64  // the latest of Group.Reconfigure
 	probes    leases
-	successes int // of probes, in this half-open state
+	successes int  // of probes, in this half-open state
+	clean     bool // closed, and no failure in the count window: a success would change nothing
 	queue     queue
 }
 
@@ -345,14 +346,16 @@ func (b *Breaker) count(o Outcome) {
 	switch {
 	case o == Failure:
 		b.window.RecordFailure()
-	case b.cfg().timed() || b.window.Metrics().Failures() > 0: // else it would change nothing, and mostly is not even here
+	case b.clean:
+		return
+	default:
 		b.window.RecordSuccess()
 	}
 	if b.window.IsOpen() { // by a success too: the one that completes MinCalls
 		b.open(ReasonThreshold)
 		return
 	}
-	b.publish(b.current())
+	b.assess(o == Failure)
 }
 
 // open refuses calls for a time. mu is held.
@@ -399,12 +402,22 @@ func (b *Breaker) transition(to State, why Reason, openFor time.Duration) {
 	}})
 }
 
-// publish makes e the present epoch, and says whether it is calm. mu is held.
+// publish makes e the present epoch. mu is held.
 func (b *Breaker) publish(e epoch) {
 	b.epoch.Store(uint64(e))
-	calm := epoch(0)
-	if e.state() == Closed && !b.cfg().timed() && b.hooks.OnOutcome == nil && b.window.Metrics().Failures() == 0 {
-		calm = e
+	b.assess(false)
+}
+
+// assess says whether the present epoch is clean, and calm. failed spares the look into a window that holds a failure.
+// mu is held.
+func (b *Breaker) assess(failed bool) {
+	e := b.current()
+	b.clean = !failed && e.state() == Closed && !b.cfg().timed() && b.window.Metrics().Failures() == 0
+	calm := uint64(0)
+	if b.clean && b.hooks.OnOutcome == nil {
+		calm = uint64(e)
 	}
-	b.calm.Store(uint64(calm))
+	if b.calm.Load() != calm {
+		b.calm.Store(calm)
+	}
 }
