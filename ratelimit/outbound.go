@@ -30,7 +30,7 @@ type Outbound struct {
 	named bool         // asked for by Limiter.Outbound; under l.mu
 	users atomic.Int64 // requests of a Transport that are under way; it grows under l.mu
 
-	// direct: where an attempt need not wait, that is all there is to it, for nobody is told and the key is on no list.
+	// direct: where an attempt need not wait, that is all there is to it, for the key is on no list.
 	direct bool
 	shard  *shard // of the key, and its hash there, where direct
 	a, b   int64
@@ -79,7 +79,7 @@ func (l *Limiter) outbound(key string) *Outbound {
 		l.sweepAt = max(maxHosts, 2*len(l.outbounds)) // each sweep is paid for by as many new hosts
 	}
 	o = &Outbound{l: l, key: strings.Clone(key)}
-	if o.direct = l.cfg.Mode == Enabled && l.cfg.Store == nil && l.cfg.Hooks.OnDecision == nil && !l.exempt(key); o.direct {
+	if o.direct = l.cfg.Mode == Enabled && l.cfg.Store == nil && !l.exempt(key); o.direct {
 		o.shard, o.a, o.b = l.memory.hash(key)
 	}
 	l.outbounds[o.key] = o
@@ -104,6 +104,9 @@ func (o *Outbound) Acquire(ctx context.Context, most time.Duration) (waited time
 	if o.direct && o.paused.Load() == 0 && o.window.Load() == 0 {
 		var res Result
 		if l.memory.takeOf(o.shard, o.a, o.b, &Request{Cost: 1}, &res); res.Allowed {
+			if h := l.cfg.Hooks.OnDecision; h != nil {
+				h(DecisionEvent{Name: l.name, Key: o.key, Verdict: Allowed, Cost: 1})
+			}
 			return 0, nil
 		}
 	}

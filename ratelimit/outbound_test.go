@@ -101,6 +101,27 @@ func TestACallerWhoHasLeftTakesNothing(t *testing.T) {
 	})
 }
 
+// Once each, whether it had to wait or not.
+func TestEveryDecisionOfAnOutboundIsReported(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var seen []ratelimit.DecisionEvent
+		o := newLimiter(t, "2/minute", ratelimit.Config{Hooks: ratelimit.Hooks{
+			OnDecision: func(e ratelimit.DecisionEvent) { seen = append(seen, e) },
+		}}).Outbound("vendor")
+		for range 3 {
+			acquire(t, o)
+		}
+		_, err := o.Acquire(t.Context(), time.Second)
+		require.Equal(t, errors.StopRateLimited, errors.StopOf(err))
+		allowed := ratelimit.DecisionEvent{Name: "api", Key: "vendor", Verdict: ratelimit.Allowed, Cost: 1}
+		waited, denied := allowed, allowed
+		waited.Wait = 30 * time.Second
+		denied.Verdict, denied.Policy, denied.RetryAfter = ratelimit.Denied, "api", 30*time.Second
+		require.Equal(t, []ratelimit.DecisionEvent{allowed, allowed, waited, denied}, seen)
+	})
+}
+
 func TestAcquireGivesBackOnCancel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
