@@ -45,10 +45,15 @@ func (w *Writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// ReadFrom keeps net/http's sendfile path.
+// ReadFrom keeps net/http's sendfile path. A source that gives nothing has not begun the response.
 func (w *Writer) ReadFrom(src io.Reader) (int64, error) {
-	w.begun()
-	return io.Copy(w.ResponseWriter, src)
+	before := w.Status
+	w.begun() // in case src panics
+	n, err := io.Copy(w.ResponseWriter, src)
+	if n == 0 {
+		w.Status = before
+	}
+	return n, err
 }
 
 // Flush serves callers that assert http.Flusher; where the writer below cannot flush, nothing happens.

@@ -15,6 +15,11 @@ import (
 // plain is a writer that can do nothing but the least.
 type plain struct{ http.ResponseWriter }
 
+// failing is a source that gives nothing.
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
 func TestStatus(t *testing.T) {
 	for name, tc := range map[string]struct {
 		do   func(*response.Writer)
@@ -26,7 +31,9 @@ func TestStatus(t *testing.T) {
 		"an upgrade":    {func(w *response.Writer) { w.WriteHeader(101) }, 101},
 		"bytes":         {func(w *response.Writer) { _, _ = w.Write([]byte("x")) }, 200},
 		"a string":      {func(w *response.Writer) { _, _ = io.WriteString(w, "x") }, 200},
-		"a reader":      {func(w *response.Writer) { _, _ = io.Copy(w, strings.NewReader("x")) }, 200},
+		"a reader":      {func(w *response.Writer) { _, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("x")}) }, 200},
+		"an empty one":  {func(w *response.Writer) { _, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("")}) }, 0},
+		"a failing one": {func(w *response.Writer) { _, _ = io.Copy(w, failing{}); w.WriteHeader(500) }, 500},
 		"a flush":       {func(w *response.Writer) { w.Flush() }, 200},
 		"none possible": {func(w *response.Writer) { w.ResponseWriter = plain{w.ResponseWriter}; w.Flush() }, 0},
 	} {
