@@ -38,11 +38,14 @@ type route struct {
 	panics   prometheus.Counter
 }
 
-// reply is a method, by its place in methods, and a status; zero stands for those beyond the bound.
-type reply struct {
-	method uint8
-	status int
-}
+// reply is a status and a method, by its place in methods, in one number: a struct would take twice as long to find. A status
+// of zero stands for those beyond the bound.
+type reply int
+
+func replyOf(method uint8, status int) reply { return reply(status*numMethods + int(method)) }
+
+func (r reply) method() string { return methods()[r%numMethods] }
+func (r reply) status() int    { return int(r / numMethods) }
 
 func (c *core) newRoute(pattern string) *route {
 	if method, path, ok := strings.Cut(pattern, " "); ok && method != "" {
@@ -50,13 +53,13 @@ func (c *core) newRoute(pattern string) *route {
 	}
 	r := &route{label: text(pattern)}
 	r.panics = c.panics.WithLabelValues(r.label)
-	rest := reply{method: numMethods - 1}
+	rest := replyOf(numMethods-1, 0)
 	r.requests = newTable(maxAnswers, rest, func(key reply) *prometheus.Counter {
 		code := other
 		if key != rest {
-			code = strconv.Itoa(key.status)
+			code = strconv.Itoa(key.status())
 		}
-		counter := c.requests.WithLabelValues(r.label, methods()[key.method], code)
+		counter := c.requests.WithLabelValues(r.label, key.method(), code)
 		return &counter
 	})
 	return r
@@ -73,9 +76,9 @@ func (c *core) newRoute(pattern string) *route {
 func (m *Metrics) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.c.serving.Add(1)
-		v := visit{m: m, r: r, start: time.Now(), sent: response.Writer{ResponseWriter: w}}
+		v := visit{m: m, r: r, start: time.Since(m.c.born), sent: &response.Writer{ResponseWriter: w}}
 		defer v.end()
-		next.ServeHTTP(&v.sent, r)
+		next.ServeHTTP(v.sent, r)
 		v.returned = true
 	})
 }
@@ -84,8 +87,8 @@ func (m *Metrics) Handler(next http.Handler) http.Handler {
 type visit struct {
 	m        *Metrics
 	r        *http.Request
-	start    time.Time
-	sent     response.Writer
+	start    time.Duration // since core.born, which is cheaper than a time
+	sent     *response.Writer
 	returned bool
 }
 
@@ -99,11 +102,11 @@ func (v *visit) end() {
 		route.panics.Inc()
 	}
 	method := method(v.r.Method)
-	(*route.requests.get(reply{method, v.status()})).Inc()
+	(*route.requests.get(replyOf(method, v.status()))).Inc()
 	if !v.sent.Hijacked {
 		route.seconds[method].get(func() histogram {
 			return c.newHistogram(c.requestSeconds, route.label, methods()[method])
-		}).observe(c, time.Since(v.start), v.m.sampled(v.r.Context()))
+		}).observe(c, time.Since(c.born)-v.start, v.m.sampled(v.r.Context()))
 	}
 	if p != nil {
 		panic(p)
