@@ -26,8 +26,13 @@ type scope struct {
 
 type scopeKey struct{}
 
+func makeScope(parent context.Context, id string, trace traceparent) scope {
+	return scope{Context: parent, id: id, trace: trace, echo: [1]string{id}, sent: [1]string{id}}
+}
+
 func newScope(parent context.Context, id string, trace traceparent) *scope {
-	return &scope{Context: parent, id: id, trace: trace, echo: [1]string{id}, sent: [1]string{id}}
+	s := makeScope(parent, id, trace)
+	return &s
 }
 
 // Value finds the scope itself; other keys are the parent's.

@@ -16,29 +16,40 @@ import (
 // httputil.ReverseProxy adds the header of its upstream's response to ours: delete that in ModifyResponse.
 func (c *Correlator) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if handled(w, r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		trusted := c.trusts(r.RemoteAddr)
-		id, reason := accept(r.Header, trusted)
-		if id == "" {
-			id = NewID()
-		}
-		var trace traceparent
-		if trusted {
-			trace = readTraceparent(r.Header)
-		}
-		ctx := newScope(r.Context(), id, trace)
-		w.Header()[canonical] = ctx.echo[:]
-		r = r.WithContext(ctx) //nolint:contextcheck // a scope inherits
-		if reason != "" {
-			r.Header = maps.Clone(r.Header)
-			r.Header[canonical] = []string{id}
-			c.hooks.replaced(r, id, reason, nil)
+		if !handled(w, r) {
+			r = c.scoped(w, r)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// scoped returns r in a scope of its own, whose id is on w.
+func (c *Correlator) scoped(w http.ResponseWriter, r *http.Request) *http.Request {
+	trusted := c.trusts(r.RemoteAddr)
+	id, reason := accept(r.Header, trusted)
+	if id == "" {
+		id = NewID()
+	}
+	var trace traceparent
+	if trusted {
+		trace = readTraceparent(r.Header)
+	}
+	s := &served{scope: makeScope(r.Context(), id, trace)}
+	w.Header()[canonical] = s.echo[:]
+	s.request = *r.WithContext(&s.scope) //nolint:contextcheck // a scope inherits
+	if r = &s.request; reason != "" {
+		r.Header = maps.Clone(r.Header)
+		r.Header[canonical] = []string{id}
+		c.hooks.replaced(r, id, reason, nil)
+	}
+	return r
+}
+
+// served is a request's scope and the request that has it: one allocation, and not two.
+type served struct {
+	scope
+
+	request http.Request
 }
 
 // accept returns the id of the request's header, or why it is not accepted. Both are empty where there is none.
