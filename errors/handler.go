@@ -38,13 +38,16 @@ type Hooks struct {
 // else: the client reads the public sentence only. Flush, Hijack and [http.ResponseController] keep working.
 func Handler(fn HandlerFunc, hooks ...Hooks) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rw := &responseWriter{ResponseWriter: w}
+		if _, watched := w.(watcher); !watched {
+			w = &responseWriter{ResponseWriter: w}
+		}
 		event := HandlerEvent{Request: r}
 		defer func() {
 			if event.Err == nil {
 				return
 			}
-			event.Answered = !rw.started
+			begun, hijacked := w.(watcher).Begun()
+			event.Answered = !begun
 			if event.Answered {
 				if _, large := AsType[*http.MaxBytesError](event.Err); large && r.ProtoMajor == 1 {
 					w.Header().Set("Connection", "close") // as http.MaxBytesReader does where it knows the writer
@@ -56,7 +59,7 @@ func Handler(fn HandlerFunc, hooks ...Hooks) http.Handler {
 					h.OnError(event)
 				}
 			}
-			if !event.Answered && !rw.hijacked {
+			if !event.Answered && !hijacked {
 				panic(http.ErrAbortHandler)
 			}
 		}()
@@ -71,7 +74,7 @@ func Handler(fn HandlerFunc, hooks ...Hooks) http.Handler {
 			event.Panic, event.Stack = p, debug.Stack()
 			event.Err = &Error{Kind: Internal, Op: "handler", Err: fmt.Errorf("panic: %v", p)}
 		}()
-		event.Err = fn(rw, r)
+		event.Err = fn(w, r)
 	})
 }
 
@@ -85,12 +88,20 @@ func Middleware(hooks ...Hooks) func(http.Handler) http.Handler {
 	}
 }
 
+// watcher is a writer that knows whether the response has begun, and whether its connection is the handler's. The writers of
+// our other middlewares are ones too: next to them none of our own is needed.
+type watcher interface {
+	Begun() (begun, hijacked bool)
+}
+
 // responseWriter remembers whether the response has begun.
 type responseWriter struct {
 	http.ResponseWriter
 
 	started, hijacked bool
 }
+
+func (w *responseWriter) Begun() (begun, hijacked bool) { return w.started, w.hijacked }
 
 func (w *responseWriter) WriteHeader(status int) {
 	// An informational response (100-199, but not 101) may be followed by the real one.

@@ -392,6 +392,22 @@ func TestResponseControllerKeepsWorking(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 }
 
+// The inner one had its own idea of that, and put its problem behind what was there.
+func TestAHandlerInAHandlerKnowsThatTheResponseHasBegun(t *testing.T) {
+	t.Parallel()
+	inner := errors.Handler(func(http.ResponseWriter, *http.Request) error { return errors.Conflict })
+	outer := errors.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		_, _ = io.WriteString(w, "half")
+		inner.ServeHTTP(w, r)
+		return nil
+	})
+	w := httptest.NewRecorder()
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		outer.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	})
+	require.Equal(t, "half", w.Body.String())
+}
+
 // bare is a writer that can nothing but write.
 type bare struct{ w *httptest.ResponseRecorder }
 

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/prusik-go/prusik/correlation"
+	"github.com/prusik-go/prusik/errors"
 	"github.com/prusik-go/prusik/metrics"
 )
 
@@ -68,6 +70,31 @@ func TestARouteIsAPattern(t *testing.T) {
 	mux.Handle("/inner/{x}", m.Handler(http.HandlerFunc(ok))) // the pattern is there before
 	serve(mux, request("GET", "/inner/1"))
 	require.Equal(t, 1, samples(t, reg)[`http_server_requests_total{code="200",method="GET",route="/inner/{x}"}`])
+}
+
+// The two share a writer: what one knows of the answer the other acts on.
+func TestAnErrorBehindTheMetricsIsCountedAsItIsAnswered(t *testing.T) {
+	m, reg := start(t, metrics.Config{})
+	broken := iotest.ErrReader(io.ErrClosedPipe)
+	h := func(fn errors.HandlerFunc) http.Handler { return m.Handler(errors.Handler(fn)) }
+	w := serve(h(func(w http.ResponseWriter, _ *http.Request) error {
+		_, _ = io.Copy(w, broken) // nothing has come
+		return errors.NotFound
+	}), request("GET", "/"))
+	require.Equal(t, http.StatusNotFound, w.Code)
+	w = serve(h(func(http.ResponseWriter, *http.Request) error { panic("bug") }), request("PUT", "/"))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		serve(h(func(w http.ResponseWriter, _ *http.Request) error {
+			_, _ = io.WriteString(w, "half")
+			return errors.NotFound
+		}), request("POST", "/"))
+	})
+	require.Equal(t, map[string]int{
+		`http_server_requests_total{code="404",method="GET",route="unmatched"}`:  1,
+		`http_server_requests_total{code="500",method="PUT",route="unmatched"}`:  1,
+		`http_server_requests_total{code="200",method="POST",route="unmatched"}`: 1,
+	}, only(samples(t, reg), "http_server_requests_total"))
 }
 
 func TestWhatAHandlerAnswers(t *testing.T) {

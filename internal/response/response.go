@@ -18,6 +18,9 @@ type Writer struct {
 	Hijacked bool
 }
 
+// Begun reports whether the response has begun, and whether its connection is the handler's: package errors asks.
+func (w *Writer) Begun() (begun, hijacked bool) { return w.Status != 0 || w.Hijacked, w.Hijacked }
+
 // WriteHeader implements [http.ResponseWriter].
 func (w *Writer) WriteHeader(status int) {
 	// An informational response (100-199, but not 101) is followed by the real one; a second real one is not sent.
