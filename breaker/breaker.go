@@ -264,6 +264,15 @@ func (b *Breaker) untilProbe(now time.Duration) time.Duration {
 	return min(probeHint, b.probes.held[0].until-now)
 }
 
+// Slow reports whether a success that took that long counts as a failure at present: see [Config.SlowCall].
+func (p Permit) Slow(took time.Duration) bool {
+	if p.b == nil {
+		return false
+	}
+	most := p.b.cfg().SlowCall
+	return most > 0 && took >= most
+}
+
 // Probe reports whether the call is a probe of a half-open breaker, which holds one of its few places.
 func (p Permit) Probe() bool { return p.probe != 0 }
 
@@ -289,11 +298,7 @@ func (p Permit) DoneIn(o Outcome, took time.Duration) {
 	if b == nil {
 		return
 	}
-	slow := false
-	if o == Success {
-		most := b.cfg().SlowCall
-		slow = most > 0 && took >= most
-	}
+	slow := o == Success && p.Slow(took)
 	if slow || o > Ignored {
 		o = Failure
 	}

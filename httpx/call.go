@@ -440,9 +440,8 @@ func hideKeys(h http.Header) {
 // settle gives the attempt's permit back, and records the attempt.
 func (c *call) settle() {
 	r := &c.last
-	slow := c.t.cfg.Breaker.SlowCall
 	failed := r.verdict.Delivery != errors.Delivered
-	if !r.streams || slow > 0 && c.took >= slow {
+	if !r.streams || c.permit.Slow(c.took) {
 		c.permit.DoneIn(r.outcome, c.took)
 		c.permitHeld = false
 	}

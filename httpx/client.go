@@ -143,6 +143,7 @@ func (t *Transport) Breakers() *breaker.Group { return t.hosts }
 func (t *Transport) Config() Config {
 	cfg := t.cfg
 	cfg.Breaker = t.breakerConfig()
+	cfg.Breaker.Classify = t.cfg.Breaker.Classify // nil, as New wants it
 	return cfg
 }
 

@@ -51,7 +51,7 @@ func (w Worst) MarshalJSON() ([]byte, error) {
 	}{plain(w), w.Latency.Seconds()})
 }
 
-// Explain says what is on the path of every request, in order.
+// Explain says what is on the path of every request at present, in order: a breaker or a limiter may have been changed since New.
 func (t *Transport) Explain() Explanation {
 	c := &t.cfg
 	e := Explanation{Service: t.name, Vendor: c.Profile.Vendor, Source: c.Profile.Source, Worst: t.worst()}
@@ -73,12 +73,7 @@ func (t *Transport) Explain() Explanation {
 	add(c.MaxAttempts > 1 && t.budget != nil, "retry_budget", "%d retries, and %.3g of each first-try success",
 		c.RetryBudget, c.RetryBudgetRefill)
 	for i := range t.gates {
-		g := &t.gates[i]
-		if what := g.what; g.governed == nil {
-			add(true, "rate_limit", "%s", what)
-		} else {
-			add(g.on(), "rate_limit", "%v before every attempt", g.own.Config().Limits)
-		}
+		add(t.gates[i].on(), "rate_limit", "%s", t.gates[i].what())
 	}
 	b := t.breakerConfig()
 	add(b.Mode != breaker.Disabled, "breaker", "%s", describe(b, c.BreakerPerHost, c.MaxHosts))

@@ -35,9 +35,21 @@ type gate struct {
 
 	own   *ratelimit.Limiter       // of a rate of the profile, or of a switch
 	match func(*http.Request) bool // the requests it is for; nil: all
-	what  string                   // for Explain
+	rate  string                   // its name; empty: it is for every attempt
 
 	governed *switchedLimiter // by a switch; nil: always there
+}
+
+// what is for Explain.
+func (g *gate) what() string {
+	switch {
+	case g.own == nil:
+		return "before every attempt"
+	case g.rate == "":
+		return fmt.Sprintf("%v before every attempt", g.own.Config().Limits)
+	default:
+		return fmt.Sprintf("%v for %s", g.own.Config().Limits, g.rate)
+	}
 }
 
 // on reports whether the limiter is one now.
@@ -49,7 +61,7 @@ func (g *gate) holds(r *http.Request) bool { return g.match == nil || g.match(r)
 func (c *Config) gates(name string) ([]gate, error) {
 	var all []gate
 	if c.Limiter != nil {
-		all = append(all, gate{Limiter: c.Limiter, what: "before every attempt"})
+		all = append(all, gate{Limiter: c.Limiter})
 	}
 	var faults []error
 	if c.governed != nil && c.governed.set != nil {
@@ -68,7 +80,7 @@ func (c *Config) gates(name string) ([]gate, error) {
 			faults = append(faults, fmt.Errorf("httpx %q: Profile.Rates[%d]: %w", name, i, err))
 			continue
 		}
-		all = append(all, gate{Limiter: l.Outbound(""), own: l, match: r.Match, what: fmt.Sprintf("%v for %s", r.Limits, r.Name)})
+		all = append(all, gate{Limiter: l.Outbound(""), own: l, match: r.Match, rate: r.Name})
 	}
 	return all, errors.Join(faults...)
 }

@@ -78,7 +78,15 @@ func (m *Metrics) LimiterHooks() ratelimit.Hooks {
 			}
 			l.outage(m.c, e.Outage).Inc()
 		},
-		OnPause: func(e ratelimit.PauseEvent) { of(e.Name).pauses.Inc() },
+		OnPause:  func(e ratelimit.PauseEvent) { of(e.Name).pauses.Inc() },
+		OnLimits: func(e ratelimit.LimitsEvent) { of(e.Name).expect(e.New) },
+	}
+}
+
+// expect shows the refusals of limits from the start, so that the first one shows in an increase.
+func (l *limiter) expect(limits ratelimit.Limits) {
+	for _, limit := range limits {
+		l.rejects.get(limit.Name)
 	}
 }
 
@@ -100,6 +108,7 @@ func (m *Metrics) AddLimiter(l *ratelimit.Limiter) {
 	for _, limit := range cfg.Limits {
 		series.rejects.get(limit.Name)
 	}
+	series.expect(cfg.Limits)
 	c.limiterMemories.add(l)
 }
 

@@ -52,6 +52,17 @@ func TestALimitersDecisions(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
+// New limits are there before they refuse anybody, as the first ones were.
+func TestALimitersNewLimits(t *testing.T) {
+	m, reg := start(t, metrics.Config{})
+	l := limit(t, m, "api", "2/hour; 3/day", ratelimit.Config{})
+	next, err := ratelimit.ParseLimits("5/hour; 30/day")
+	require.NoError(t, err)
+	require.NoError(t, l.SetLimits(next))
+	require.Contains(t, samples(t, reg), `rate_limit_rejections_total{limiter="api",policy="api/5/hour"}`)
+	runtime.KeepAlive(l)
+}
+
 func TestALimiterInShadow(t *testing.T) {
 	m, reg := start(t, metrics.Config{})
 	l := limit(t, m, "api", "1/hour", ratelimit.Config{Mode: ratelimit.Shadow})

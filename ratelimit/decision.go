@@ -55,10 +55,10 @@ type Decision struct {
 	// Outage is the choice that decided where the [Store] could not; else zero.
 	Outage Outage
 
+	known   bool // debts are of the limits, not of a share
 	limiter *Limiter
 	terms   *terms // that decided, where something was
 	key     string
-	known   bool  // debts are of the limits, not of a share
 	at      int64 // when it was made, on the limiter's clock
 	debts   [MaxLimits]time.Duration
 }

@@ -46,8 +46,8 @@ func newMemory(present *atomic.Pointer[terms], maxKeys int, born time.Time) *mem
 		if i < maxKeys%n {
 			most++
 		}
-		m.shards[i].table, m.shards[i].terms = table{limits: len(t.limits), most: most}, t
-		m.shards[i].next = uint32(i) // each starts with its neighbour: together they are round soon
+		m.shards[i].table, m.shards[i].terms = table{limits: len(t.limits), most: most}, t.tag()
+		m.shards[i].next = uint16(i) // each starts with its neighbour: together they are round soon
 	}
 	return m
 }
@@ -78,14 +78,14 @@ func (m *memory) takeOf(s *shard, a, b int64, r *Request, res *Result) (t *terms
 	s.mu.Lock()
 	t = m.terms.Load() // under the lock, as the clock: neither runs backwards for a bucket
 	now = m.now()
-	if s.terms != t {
+	if s.terms != t.tag() {
 		s.follow(t)
 	}
 	s.forget(now)
 	if r.Cost > t.granted.most {
 		res.Violated = t.smallest
 	} else {
-		m.decide(&s.table, t.granted, a, b, now, r, res)
+		m.decide(&s.table, &t.granted, a, b, now, r, res)
 	}
 	s.ops++
 	other := -1

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -307,33 +308,33 @@ func TestSetLimitsStress(t *testing.T) {
 			out := l.Outbound("v")
 			h := l.Handler(ratelimit.RemoteAddr)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			stop := make(chan struct{})
-			var wg sync.WaitGroup
+			var users, changers sync.WaitGroup
 			for g := range 64 {
-				wg.Go(func() {
+				users.Go(func() {
+					for i := range 40 {
+						use(t, l, out, h, fmt.Sprint("10.0.0.", (g+i)%8))
+					}
+				})
+			}
+			for range 2 {
+				changers.Go(func() {
 					for i := 0; ; i++ {
 						select {
 						case <-stop:
 							return
 						default:
 						}
-						use(t, l, out, h, fmt.Sprint("10.0.0.", (g+i)%8))
-					}
-				})
-			}
-			var changers sync.WaitGroup
-			for range 2 {
-				changers.Go(func() {
-					for i := range 50 {
 						if err := l.SetLimits(two[i%2]); err != nil {
 							t.Error(err)
 						}
+						runtime.Gosched()
 					}
 				})
 			}
-			changers.Wait()
+			users.Wait()
 			close(stop)
-			wg.Wait()
-			require.EqualValues(t, 100, changes.Load())
+			changers.Wait()
+			require.Positive(t, changes.Load())
 		})
 	}
 }

@@ -7,12 +7,11 @@ import (
 
 // shard is a table with its lock, a cache line away from the next one. What every decision needs comes first.
 type shard struct {
-	mu   sync.Mutex
-	ops  uint32
-	next uint32 // shard to look after
+	mu    sync.Mutex
+	ops   uint32
+	next  uint16 // shard to look after
+	terms uint16 // the tag of those that its times are of: it is one change behind at the most
 	table
-
-	terms *terms // that its times are of
 
 	_ [64]byte
 }

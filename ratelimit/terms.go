@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -14,15 +15,18 @@ import (
 type terms struct {
 	limits   Limits   // effective
 	smallest int      // index of the limit with the smallest burst
-	of       *rates   // of the limits
-	granted  *rates   // by the memory: those of the limits, or of this process's share of them
+	of       rates    // of the limits
+	granted  rates    // by the memory: those of the limits, or of this process's share of them
 	policy   string   // the RateLimit-Policy field
 	items    []string // of the RateLimit field, up to where they differ
 
-	before *rates // that the memory granted, up to since on its clock. Nil at first.
+	before rates // that the memory granted, up to since on its clock. Zero at first.
 	since  int64
 	number uint64 // of the terms of this limiter
 }
+
+// tag tells t from the terms before it.
+func (t *terms) tag() uint16 { return uint16(t.number & math.MaxUint16) }
 
 // rates are limits as the memory counts.
 type rates struct {
@@ -31,8 +35,8 @@ type rates struct {
 	most      int64 // the smallest burst
 }
 
-func ratesOf(limits []Limit) *rates {
-	r := &rates{most: maxCount}
+func ratesOf(limits []Limit) rates {
+	r := rates{most: maxCount}
 	for i, l := range limits {
 		r.intervals[i], r.spans[i] = int64(l.Interval()), int64(l.Span())
 		r.most = min(r.most, l.burst())
@@ -119,10 +123,10 @@ func (m *memory) follow(t *terms) {
 
 // follow makes the times of a shard, which are of the terms before, times of t. mu is held.
 func (s *shard) follow(t *terms) {
-	if s.terms == t {
+	if s.terms == t.tag() {
 		return
 	}
-	s.terms = t
+	s.terms = t.tag()
 	if t.before.spans == t.granted.spans {
 		return
 	}
