@@ -9,7 +9,8 @@ import (
 // Hooks are callbacks of [Keys]; nil ones are skipped. They are called synchronously, on the goroutine of the request and under
 // no lock, by several goroutines at the same time. A panic of a hook passes through the request that runs it.
 type Hooks struct {
-	// OnDecision is called for every request with a key, or without one that is required, before it is run or answered.
+	// OnDecision is called for a request with a key, or without one that is required, before it is run or answered; not where its
+	// scope or its body could not be had.
 	OnDecision func(DecisionEvent)
 	// OnEnd is called when a request that was run has ended, and its answer is kept or its key is free.
 	OnEnd func(EndEvent)
