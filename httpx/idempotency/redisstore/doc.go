@@ -45,6 +45,7 @@
 //
 // # Cost
 //
-// One round trip a call. A key takes some 150 bytes of Redis, and its answer. A refusal of the open breaker costs less than a
-// microsecond.
+// One round trip a call. Measured on 2 busy shared cores with Redis 7.0.15 beside it: a new key, with an answer of 300 bytes, 0.5 ms
+// and 59 allocations, a replay 0.13 ms and 34, a refusal of the open breaker 2 µs. A key takes some 170 bytes of Redis, and its
+// answer.
 package redisstore
