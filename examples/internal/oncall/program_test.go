@@ -23,11 +23,11 @@ import (
 
 	"github.com/prusik-go/prusik/breaker"
 	"github.com/prusik-go/prusik/errors"
-	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/examples/internal/sim/fault"
 	"github.com/prusik-go/prusik/examples/internal/sim/twiliosim"
 	"github.com/prusik-go/prusik/examples/internal/sim/vapisim"
 	"github.com/prusik-go/prusik/examples/twilioctx"
+	"github.com/prusik-go/prusik/flags"
 	"github.com/prusik-go/prusik/httpx"
 	"github.com/prusik-go/prusik/httpx/profile"
 	"github.com/prusik-go/prusik/metrics"
