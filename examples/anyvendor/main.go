@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -45,12 +44,12 @@ func carrierPigeon() httpx.Profile {
 }
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	if err := run(context.Background(), log.New(os.Stdout, "", 0)); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context, out *log.Logger) error {
 	loft := httptest.NewServer(pigeons())
 	defer loft.Close()
 
@@ -70,9 +69,9 @@ func run(ctx context.Context, out io.Writer) error {
 			return err // never sent, or lost: errors.DeliveryOf says which
 		}
 		outcome, _ := httpx.OutcomeOf(resp)
-		fmt.Fprintf(out, "%s: %s after %d attempts\n", to, outcome.Delivery, outcome.Attempts)
+		out.Printf("%s: %s after %d attempts", to, outcome.Delivery, outcome.Attempts)
 		if e, failed := errors.AsType[*errors.Error](httpx.ResponseError(resp)); failed {
-			fmt.Fprintf(out, "  the vendor says %s: %s\n", e.VendorCode, e.VendorMessage)
+			out.Printf("  the vendor says %s: %s", e.VendorCode, e.VendorMessage)
 		}
 		if err := resp.Body.Close(); err != nil {
 			return err
