@@ -38,15 +38,17 @@ type Hooks struct {
 // else: the client reads the public sentence only. Flush, Hijack and [http.ResponseController] keep working.
 func Handler(fn HandlerFunc, hooks ...Hooks) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, watched := w.(watcher); !watched {
-			w = &responseWriter{ResponseWriter: w}
+		sent, watched := w.(watcher)
+		if !watched {
+			own := &responseWriter{ResponseWriter: w}
+			w, sent = own, own
 		}
 		event := HandlerEvent{Request: r}
 		defer func() {
 			if event.Err == nil {
 				return
 			}
-			begun, hijacked := w.(watcher).Begun()
+			begun, hijacked := sent.Begun()
 			event.Answered = !begun
 			if event.Answered {
 				if _, large := AsType[*http.MaxBytesError](event.Err); large && r.ProtoMajor == 1 {

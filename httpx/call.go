@@ -73,8 +73,7 @@ type call struct {
 	last   result
 
 	watch   *watch
-	first   watch         // the first attempt's, in place
-	out     *http.Request // what the last attempt sent
+	first   watch // the first attempt's, in place
 	stream  stream.Body
 	setback *setback // nil on a good day
 }
@@ -363,20 +362,21 @@ func (c *call) outgoing() *http.Request {
 		c.watch = &c.first
 	case c.watch.clock.Again(&c.watch.conn, c.now, toHeaders):
 		c.watch.conn.Reset()
-		if !replay.None(c.req) {
-			c.out = c.out.WithContext(c.out.Context())
-			c.out.Body = body
+		if replay.None(c.req) {
+			return &c.watch.out
 		}
-		return c.out
+		out := c.watch.out.WithContext(&c.watch.conn) // the base may still read the one before
+		out.Body = body
+		return out
 	default:
 		c.watch.clock.End()
 		c.watch = new(watch)
 	}
 	c.watch.conn.Init(c.watch.clock.Start(c.ctx(), c.now, toHeaders, c.t.cfg.BodyIdleTimeout))
-	c.watch.out = *c.req.WithContext(&c.watch.conn)
-	c.out = &c.watch.out
-	c.out.Body, c.out.Header = body, c.header
-	return c.out
+	out := &c.watch.out
+	*out = *c.req.WithContext(&c.watch.conn)
+	out.Body, out.Header = body, c.header
+	return out
 }
 
 // stamp makes the header with the ids, and an idempotency key of ours where there is one: a map of its own whose value
