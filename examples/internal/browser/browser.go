@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -164,40 +165,72 @@ func Eval[T any](p *Page, expression string) T {
 	return run(p, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
+// found are the objects of what has the role and the accessible name, as far as it is there for assistive technology; an
+// empty name is any.
+func found(ctx context.Context, role, name string) ([]runtime.RemoteObjectID, error) {
+	doc, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: "document"})
+	if err != nil {
+		return nil, err
+	}
+	tree, err := chromedp.Call(ctx, accessibility.QueryAXTree,
+		accessibility.QueryAXTreeParams{ObjectID: doc.Result.ObjectID, Role: role, AccessibleName: name})
+	if err != nil {
+		return nil, err
+	}
+	var objects []runtime.RemoteObjectID
+	for _, n := range tree.Nodes {
+		if n.Ignored {
+			continue
+		}
+		node, err := chromedp.Call(ctx, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: n.BackendDOMNodeID})
+		if err != nil {
+			continue // it has gone since
+		}
+		objects = append(objects, node.Object.ObjectID)
+	}
+	return objects, nil
+}
+
 // Named are the texts of what has the role and the accessible name, as far as it is there for assistive technology; an empty
-// name is any. The text of a meter is its value text.
+// name is any. The text of a meter or a progress bar is its value text.
 func (p *Page) Named(role, name string) []string {
 	p.tb.Helper()
 	return run(p, func(ctx context.Context, _ *chromedp.Target) ([]string, error) {
-		doc, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: "document"})
-		if err != nil {
-			return nil, err
-		}
-		found, err := chromedp.Call(ctx, accessibility.QueryAXTree,
-			accessibility.QueryAXTreeParams{ObjectID: doc.Result.ObjectID, Role: role, AccessibleName: name})
+		objects, err := found(ctx, role, name)
 		if err != nil {
 			return nil, err
 		}
 		var texts []string
-		for _, n := range found.Nodes {
-			if n.Ignored {
-				continue
-			}
-			node, err := chromedp.Call(ctx, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: n.BackendDOMNodeID})
-			if err != nil {
-				continue // it has gone since
-			}
-			byValue := true
-			got, err := chromedp.Call(ctx, runtime.CallFunctionOn, runtime.CallFunctionOnParams{
-				ObjectID: node.Object.ObjectID, ReturnByValue: &byValue,
-				FunctionDeclaration: `function() { return this.getAttribute("aria-valuetext") || this.innerText }`,
-			})
+		for _, o := range objects {
+			got, err := call(ctx, o, `function() { return this.getAttribute("aria-valuetext") || this.innerText }`)
 			if err != nil {
 				return nil, err
 			}
-			texts = append(texts, text(got.Result.Value))
+			texts = append(texts, text(got))
 		}
 		return texts, nil
+	})
+}
+
+// call calls a JavaScript function on an object, and returns what it returns as JSON.
+func call(ctx context.Context, o runtime.RemoteObjectID, function string) ([]byte, error) {
+	byValue := true
+	got, err := chromedp.Call(ctx, runtime.CallFunctionOn, runtime.CallFunctionOnParams{
+		ObjectID: o, ReturnByValue: &byValue, FunctionDeclaration: function,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return got.Result.Value, nil
+}
+
+// Shows waits until what has the role and the name says all of it.
+func (p *Page) Shows(role, name string, want ...string) {
+	p.tb.Helper()
+	p.Await(role+" "+name+" says "+strings.Join(want, ", "), func() bool {
+		return slices.ContainsFunc(p.Named(role, name), func(text string) bool {
+			return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, w) })
+		})
 	})
 }
 
@@ -262,8 +295,32 @@ func (p *Page) Await(what string, done func() bool) {
 // Shoot writes a picture of the whole page to dir/name.png.
 func (p *Page) Shoot(dir, name string) {
 	p.tb.Helper()
-	png := run(p, chromedp.FullScreenshot(100))
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+	p.write(filepath.Join(dir, name+".png"), chromedp.FullScreenshot(100))
+}
+
+// Draw writes a picture of what the window shows to a file.
+func (p *Page) Draw(file string) {
+	p.tb.Helper()
+	p.write(file, chromedp.CaptureScreenshot())
+}
+
+func (p *Page) write(file string, shot chromedp.Action[[]byte]) {
+	p.tb.Helper()
+	if err := os.WriteFile(file, run(p, shot), 0o600); err != nil {
 		p.tb.Fatal(err)
 	}
+}
+
+// Pictures is where a test's pictures go: the directory that PRUSIK_SCREENSHOTS names, where they are kept, or else one that
+// ends with the test.
+func Pictures(tb testing.TB) string {
+	tb.Helper()
+	dir := os.Getenv("PRUSIK_SCREENSHOTS")
+	if dir == "" {
+		return tb.TempDir()
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
 }

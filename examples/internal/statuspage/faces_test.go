@@ -113,16 +113,16 @@ func TestEveryState(t *testing.T) {
 		"shadow":     {"Shadow", "It refuses nobody: 1 would have been."},
 		"off":        {"Disabled", "Everything passes."},
 	} {
-		shows(p, "article", name, says...)
+		p.Shows("article", name, says...)
 	}
-	shows(p, "heading", "deepgram, openai and sendgrid are down")
-	shows(p, "paragraph", "", "1 more are not listed")
-	shows(p, "button", "Reset elevenlabs/eu.elevenlabs.test")
-	shows(p, "listitem", "", "openai", "Refused: by the breaker (3 times)")
-	shows(p, "listitem", "", "twilio", "Limited: status 429, again in 25 seconds")
-	shows(p, "listitem", "", "drained", "Failed: status 503, the retry budget is empty")
-	shows(p, "listitem", "", "closed", "Store down: everything is refused")
-	dir := pictures(t)
+	p.Shows("heading", "deepgram, openai and sendgrid are down")
+	p.Shows("paragraph", "", "1 more are not listed")
+	p.Shows("button", "Reset elevenlabs/eu.elevenlabs.test")
+	p.Shows("listitem", "", "openai", "Refused: by the breaker (3 times)")
+	p.Shows("listitem", "", "twilio", "Limited: status 429, again in 25 seconds")
+	p.Shows("listitem", "", "drained", "Failed: status 503, the retry budget is empty")
+	p.Shows("listitem", "", "closed", "Store down: everything is refused")
+	dir := browser.Pictures(t)
 	picture(t, p, dir, "every-state")
 	p.Size(320, 640)
 	require.LessOrEqual(t, browser.Eval[int](p, "document.documentElement.scrollWidth"), 320, "nothing sticks out (WCAG 2.2, 1.4.10)")

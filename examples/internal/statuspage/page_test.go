@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,44 +140,19 @@ func (s *service) traffic(ctx context.Context, c *http.Client, url string) {
 	}
 }
 
-// pictures is where screenshots go.
-func pictures(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("PRUSIK_SCREENSHOTS")
-	if dir == "" {
-		return t.TempDir()
-	}
-	require.NoError(t, os.MkdirAll(dir, 0o750))
-	return dir
-}
-
-// shows waits until what has the role and the name says all of it.
-func shows(p *browser.Page, role, name string, want ...string) {
-	p.Await(role+" "+name+" says "+strings.Join(want, ", "), func() bool {
-		return slices.ContainsFunc(p.Named(role, name), func(text string) bool {
-			for _, w := range want {
-				if !strings.Contains(text, w) {
-					return false
-				}
-			}
-			return true
-		})
-	})
-}
-
 func TestAnOutageAsThePageShowsIt(t *testing.T) {
 	p := browser.Open(t, 1180, 800)
 	s := start(t)
-	dir := pictures(t)
+	dir := browser.Pictures(t)
 	p.Prefer("prefers-color-scheme: light", "prefers-reduced-motion: reduce")
 	p.Go(s.url)
-	shows(p, "status", "", "Every vendor is up.")
-	shows(p, "heading", "Every vendor is up")
-	shows(p, "article", "twilio", "Closed", "Calls pass.", "Limit twilio.calls: 1/second", "Never opened.")
-	shows(p, "article", "vapi", "Closed", "of 10")
-	shows(p, "meter", "Retry budget left", "100 %")
-	shows(p, "article", "api", "10/minute", "Enabled", "Denied\n2")
-	shows(p, "listitem", "", "Limited: by 10/minute")
+	p.Shows("status", "", "Every vendor is up.")
+	p.Shows("heading", "Every vendor is up")
+	p.Shows("article", "twilio", "Closed", "Calls pass.", "Limit twilio.calls: 1/second", "Never opened.")
+	p.Shows("article", "vapi", "Closed", "of 10")
+	p.Shows("meter", "Retry budget left", "100 %")
+	p.Shows("article", "api", "10/minute", "Enabled", "Denied\n2")
+	p.Shows("listitem", "", "Limited: by 10/minute")
 	picture(t, p, dir, "up")
 
 	// The page notes when it says what, by the clock that this process has too.
@@ -196,21 +169,21 @@ func TestAnOutageAsThePageShowsIt(t *testing.T) {
 		}
 		browser.Eval[any](p, `(window.said = [], null)`)
 		s.twilio.Down()
-		shows(p, "status", "", "twilio: Open. Calls are refused. Next probe in")
-		shows(p, "heading", "twilio is down")
-		shows(p, "article", "twilio", "Open", "Calls are refused. Next probe in", "Refused")
-		shows(p, "link", "twilio")
-		shows(p, "article", "vapi", "Closed", "Calls pass.")
+		p.Shows("status", "", "twilio: Open. Calls are refused. Next probe in")
+		p.Shows("heading", "twilio is down")
+		p.Shows("article", "twilio", "Open", "Calls are refused. Next probe in", "Refused")
+		p.Shows("link", "twilio")
+		p.Shows("article", "vapi", "Closed", "Calls pass.")
 		if outage == 0 {
-			shows(p, "listitem", "", "twilio", "Open: too many failures")
-			shows(p, "listitem", "", "twilio", "Refused: by the breaker")
-			shows(p, "listitem", "", "twilio", "Retry: no connection")
+			p.Shows("listitem", "", "twilio", "Open: too many failures")
+			p.Shows("listitem", "", "twilio", "Refused: by the breaker")
+			p.Shows("listitem", "", "twilio", "Retry: no connection")
 			picture(t, p, dir, "down")
 		}
 		require.NoError(t, s.twilio.Up())
-		shows(p, "status", "", "twilio: Closed. Calls pass.")
-		shows(p, "heading", "Every vendor is up")
-		shows(p, "listitem", "", "twilio", "Closed: the probe succeeded")
+		p.Shows("status", "", "twilio: Closed. Calls pass.")
+		p.Shows("heading", "Every vendor is up")
+		p.Shows("listitem", "", "twilio", "Closed: the probe succeeded")
 
 		opened := <-s.opened
 		for _, said := range browser.Eval[[]struct {
@@ -281,21 +254,21 @@ const faint = `(() => {
 func TestCommandsByTheKeyboardAlone(t *testing.T) {
 	p := browser.Open(t, 1180, 800)
 	s := start(t)
-	dir := pictures(t)
+	dir := browser.Pictures(t)
 	p.Prefer("prefers-color-scheme: light", "prefers-reduced-motion: reduce")
 	p.Go(s.url)
-	shows(p, "article", "twilio", "Closed")
+	p.Shows("article", "twilio", "Closed")
 
 	p.Tab("link", "Skip to recent decisions")
 	p.Press(kb.Enter)
 	p.Await("the focus on the decisions", func() bool { _, name := p.Focused(); return name == "Recent decisions" })
 	p.Go(s.url) // from the top again
-	shows(p, "article", "twilio", "Closed")
+	p.Shows("article", "twilio", "Closed")
 
 	// A question that is answered with no, by Escape, changes nothing and gives the focus back.
 	p.Tab("button", "Force open twilio")
 	p.Press(kb.Enter)
-	shows(p, "dialog", "Force open twilio?", "Every call to it is refused at once")
+	p.Shows("dialog", "Force open twilio?", "Every call to it is refused at once")
 	picture(t, p, dir, "question")
 	role, name := p.Focused()
 	require.Equal(t, "button Cancel", role+" "+name, "the careful answer is the near one")
@@ -307,10 +280,10 @@ func TestCommandsByTheKeyboardAlone(t *testing.T) {
 	p.Press(kb.Enter)
 	p.Tab("button", "Force open")
 	p.Press(kb.Enter)
-	shows(p, "status", "", "twilio is forced open. The audit has it under")
-	shows(p, "article", "twilio", "Forced open", "Calls are refused by command")
-	shows(p, "status", "", "twilio: Forced open.")
-	shows(p, "listitem", "", "twilio", "Force open by anna")
+	p.Shows("status", "", "twilio is forced open. The audit has it under")
+	p.Shows("article", "twilio", "Forced open", "Calls are refused by command")
+	p.Shows("status", "", "twilio: Forced open.")
+	p.Shows("listitem", "", "twilio", "Force open by anna")
 	_, name = p.Focused()
 	require.Equal(t, "Force open twilio", name, "what has the focus keeps it")
 	e := <-s.commands
@@ -318,7 +291,7 @@ func TestCommandsByTheKeyboardAlone(t *testing.T) {
 	require.Equal(t, "anna", e.Who)
 	require.Equal(t, status.ForceOpen, e.Command)
 	require.Equal(t, breaker.ForcedOpen, e.To)
-	shows(p, "status", "", e.CorrelationID)
+	p.Shows("status", "", e.CorrelationID)
 	picture(t, p, dir, "forced-open")
 
 	// And a guard that says no.
@@ -327,21 +300,21 @@ func TestCommandsByTheKeyboardAlone(t *testing.T) {
 	p.Press(kb.Enter)
 	p.Tab("button", "Reset")
 	p.Press(kb.Enter)
-	shows(p, "status", "", "twilio was not reset. You are not allowed to do this.")
-	shows(p, "article", "twilio", "Forced open")
+	p.Shows("status", "", "twilio was not reset. You are not allowed to do this.")
+	p.Shows("article", "twilio", "Forced open")
 	require.Error(t, (<-s.commands).Err)
 	s.refuse.Unlock()
 
 	p.Press(kb.Enter)
 	p.Tab("button", "Reset")
 	p.Press(kb.Enter)
-	shows(p, "article", "twilio", "Closed", "Calls pass.")
+	p.Shows("article", "twilio", "Closed", "Calls pass.")
 
 	// What is on the path, read where it stands.
 	p.Tab("DisclosureTriangle", "What is on the path")
 	p.Press(kb.Enter)
-	shows(p, "listitem", "", "retry budget", "20 retries")
-	shows(p, "listitem", "", "worst case", "3 attempts")
+	p.Shows("listitem", "", "retry budget", "20 retries")
+	p.Shows("listitem", "", "worst case", "3 attempts")
 	picture(t, p, dir, "path")
 }
 
@@ -404,8 +377,8 @@ func TestAServerThatIsGone(t *testing.T) {
 	p := browser.Open(t, 800, 600)
 	s := start(t)
 	p.Go(s.url)
-	shows(p, "status", "", "Every vendor is up.")
+	p.Shows("status", "", "Every vendor is up.")
 	s.stop()
-	shows(p, "status", "", "Not connected, trying again. What is shown may be old.")
-	shows(p, "paragraph", "", "Not connected")
+	p.Shows("status", "", "Not connected, trying again. What is shown may be old.")
+	p.Shows("paragraph", "", "Not connected")
 }
