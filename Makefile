@@ -4,7 +4,7 @@ TOOLS   := $(CURDIR)/bin
 LINT    := $(TOOLS)/golangci-lint
 FUZZ    ?= 20000x
 
-.PHONY: check build lint test cost fuzz drill bench dashboard
+.PHONY: check build lint test cost fuzz drill bench dashboard page
 
 # All tests: what decides whether a change lands.
 check: build lint test cost fuzz drill
@@ -43,3 +43,7 @@ bench:
 # The picture of the dashboard; needs prometheus and chromium.
 dashboard:
 	go -C examples test -count=1 -run OnCall ./internal/oncall -oncall.draw=$(CURDIR)/metrics/ops/dashboard.png
+
+# The picture of the reference service's page; needs chromium.
+page:
+	go -C examples test -count=1 -run Draw ./voice/page -page.draw=$(CURDIR)/examples/voice/page.png
