@@ -12,7 +12,8 @@ import (
 // OnChange and OnRefusal are called synchronously, one at a time and in the order in which things happened, never under a
 // lock: a hook may use the set. Where several goroutines change flags, the one that is calling hooks calls those of the others'
 // events too; the end of an override is told on a goroutine of its timer. OnGate is called at once, by several goroutines at a time.
-// A panic of a hook passes through the call that runs it; what was changed stands, and the events behind it are delivered first.
+// A panic of a hook passes through the call that runs it; what was changed stands, and the events behind it are delivered first. On the
+// goroutine of a timer it ends the program.
 type Hooks struct {
 	// OnChange is called for every change of a value at run time, and for every override. It is the audit.
 	OnChange func(ChangeEvent)
@@ -92,8 +93,8 @@ const other = "other"
 type watcher struct{ call func() }
 
 // Watch has fn called after every change of any value, for what works with a value of its own, such as the threshold of a
-// breaker. It is called like the hooks, after them, and says nothing: read the flags. It is not called at once. stop ends
-// it; a call that is under way goes on.
+// breaker. It is called like the hooks, after them, and says nothing: read the flags. Where one of several panics, the others are
+// called all the same. It is not called at once. stop ends it; a call that is under way goes on.
 func (s *Set) Watch(fn func()) (stop func()) {
 	w := &watcher{fn}
 	s.mu.Lock()
@@ -167,8 +168,22 @@ func (s *Set) tell(d delivery, watchers []*watcher) {
 			h(*d.refusal)
 		}
 	default:
-		for _, w := range watchers {
+		callAll(watchers)
+	}
+}
+
+// callAll calls the others too where one panics.
+func callAll(watchers []*watcher) {
+	for i, w := range watchers {
+		func() {
+			done := false
+			defer func() {
+				if !done {
+					callAll(watchers[i+1:])
+				}
+			}()
 			w.call()
-		}
+			done = true
+		}()
 	}
 }

@@ -251,6 +251,24 @@ func TestAPanicOfAHookLosesNoEvent(t *testing.T) {
 	require.Zero(t, a.Get())
 }
 
+// What works with values of its own, such as a client's breaker, must not stay behind because another watcher fails.
+func TestAPanicOfAWatcherKeepsNoOtherFromHearing(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	a := set.Int("A", flags.Doc(doc))
+	require.NoError(t, set.Load(nil))
+	var seen []int
+	set.Watch(func() { seen = append(seen, a.Get()) })
+	set.Watch(func() { panic("first") })
+	set.Watch(func() { seen = append(seen, 10*a.Get()) })
+	set.Watch(func() { panic("second") })
+	set.Watch(func() { seen = append(seen, 100*a.Get()) })
+	require.Panics(t, func() { _ = set.Override(flags.Change{Flag: "A", Value: "2", Author: "a", Reason: "r"}) })
+	require.Equal(t, []int{2, 20, 200}, seen)
+	require.Panics(t, func() { _ = set.Clear(flags.Change{Flag: "A", Author: "a", Reason: "r"}) })
+	require.Equal(t, []int{2, 20, 200, 0, 0, 0}, seen)
+}
+
 // 64 readers, writers and expiries: what a request reads belongs together, however often it looks.
 func TestASnapshotNeverMixesValues(t *testing.T) {
 	t.Parallel()
