@@ -178,7 +178,7 @@ type Option func(*spec)
 func Doc(text string) Option { return func(s *spec) { s.doc = text } }
 
 // Default is the value where nothing else is said, which is the zero of the type otherwise; of an [Set.Enum] it is its
-// first choice.
+// first choice. It is one that the variable could say.
 func Default[T Value](v T) Option { return func(s *spec) { s.def = v } }
 
 // Range are the least and the greatest value that are accepted, of an int, a float or a duration.
@@ -249,7 +249,8 @@ func (s *Set) String(name string, options ...Option) *Flag[string] {
 	return declare[string](s, stringKind, name, options)
 }
 
-// Enum declares a flag that is one of choices, of which there are at least two. The first is the default, unless another one is.
+// Enum declares a flag that is one of choices, of which there are at least two, each a text as of a [Set.String]. The first is the
+// default, unless another one is.
 func (s *Set) Enum(name string, choices []string, options ...Option) *Flag[string] {
 	choices = slices.Clone(choices)
 	options = append([]Option{func(s *spec) {
@@ -276,9 +277,11 @@ func (s *Set) declare(f *flag, c cell, k kind, name string, options []Option) {
 	for _, o := range options {
 		o(&f.spec)
 	}
-	if f.follows != nil && f.follows.owner == s && f.follows.kind == k {
-		f.def = f.follows.def
+	if f.follows != nil {
 		f.secret = f.secret || f.follows.secret
+		if f.follows.owner == s && f.follows.kind == k {
+			f.def = f.follows.def
+		}
 	}
 	for _, fault := range f.wrong(s) {
 		s.faults = append(s.faults, fmt.Errorf("flags %q: %s: %s", s.name, name, fault))
@@ -328,11 +331,17 @@ func (c *spec) wrong(s *Set) []string {
 	if c.unit < 0 || c.unit > 0 && c.kind != durationKind {
 		bad("Unit(%v): want a positive one, for a duration", c.unit)
 	}
-	if c.kind == enumKind && (len(c.choices) < 2 || slices.Contains(c.choices, "") || len(slices.Compact(slices.Sorted(slices.Values(c.choices)))) < len(c.choices)) {
-		bad("Enum(%q): want two choices or more, each once and none empty", c.choices)
+	if c.kind == enumKind && (len(c.choices) < 2 || slices.ContainsFunc(c.choices, noChoice) || len(slices.Compact(slices.Sorted(slices.Values(c.choices)))) < len(c.choices)) {
+		choices := fmt.Sprintf("%q", c.choices)
+		if c.secret {
+			choices = masked
+		}
+		bad("Enum(%s): want two choices or more, each once and a text as of a String, not empty", choices)
 	}
 	return faults
 }
+
+func noChoice(text string) bool { return text == "" || strings.TrimSpace(text) != text || !plain(text) }
 
 func (c *spec) wrongBounds(bad func(string, ...any)) {
 	if c.low != nil && (!c.kind.holds(c.low) || !c.kind.within(c.low, nil, c.high)) {
@@ -340,10 +349,14 @@ func (c *spec) wrongBounds(bad func(string, ...any)) {
 		c.low, c.high = nil, nil
 	}
 	if !c.kind.holds(c.def) {
-		bad("Default(%v): want one of the flag's type, %s", c.def, c.kind)
+		bad("Default(%s): want one of the flag's type, %s", c.show(c.def), c.kind)
 		return
 	}
-	if want := c.accept(c.def); want != "" && c.follows == nil {
+	want := c.accept(c.def)
+	if said := text(c.def); want == "" && said != "" {
+		_, want = c.parse(said) // what a variable could not say cannot be written into a document
+	}
+	if want != "" && c.follows == nil {
 		bad("Default(%s): want %s", c.show(c.def), want)
 	}
 }

@@ -18,9 +18,9 @@ type lineFault struct {
 }
 
 // parseFile reads the lines of a .env file: NAME=value, with or without "export" before it. A value in single quotes stands
-// for itself; in double quotes \n, \t, \", \$ and \\ are what they are in a shell; without quotes it ends at " #" or the end of
-// the line, less the white space around it. Nothing is expanded and nothing spans lines: what a shell, a container and this
-// parser would read differently is a fault.
+// for itself; in double quotes \n and \t are a line's end and a tab, and \", \$, \` and \\ what they are in a shell; without quotes
+// it ends at " #" or the end of the line, less the white space around it. Nothing is expanded and nothing spans lines: a value
+// that another reader would expand is a fault.
 func parseFile(text string) (found []assignment, faults []lineFault) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	seen := map[string]bool{}
@@ -106,10 +106,10 @@ func unescape(v string) (value, want string) {
 				b.WriteByte('\n')
 			case 't':
 				b.WriteByte('\t')
-			case '"', '\\', '$':
+			case '"', '\\', '$', '`':
 				b.WriteByte(v[i])
 			default:
-				return "", `after a backslash one of n, t, ", $ and \`
+				return "", "after a backslash one of n, t, \", $, ` and \\"
 			}
 		default:
 			b.WriteByte(c)

@@ -205,9 +205,9 @@ func (s *Set) forbidden(next []*setting, where place, f *check.Faults) {
 			f.Add(fl.name, fl.show(o.value), want+", also where it follows "+o.of.name)
 		case o.of != fl && slices.Contains(o.of.never, where.env): // one thing is wrong, and is said of the flag that is followed
 		case o.over:
-			f.Add(fl.name, fl.show(o.value), fl.show(fl.def)+" in "+string(where.env)+": clear the override of "+o.of.name)
+			f.Add(fl.name, fl.show(o.value), fl.rest()+" in "+string(where.env)+": clear the override of "+o.of.name)
 		default:
-			f.Add(fl.name, fl.show(o.value), fl.show(fl.def)+" in "+string(where.env)+", "+where.why(s.cfg.Variable)+
+			f.Add(fl.name, fl.show(o.value), fl.rest()+" in "+string(where.env)+", "+where.why(s.cfg.Variable)+
 				": set "+s.cfg.Variable+"=development where this is no "+string(where.env)+", or unset "+o.of.name)
 		}
 	}
@@ -222,7 +222,7 @@ func (p *place) why(variable string) string {
 	case p.given == "":
 		return "and " + variable + " is not set, which counts as production"
 	case p.given != string(p.env):
-		return "and " + variable + " = " + strconv.Quote(p.given) + " is no environment, which counts as production"
+		return "and " + variable + " = " + quote(p.given) + " is no environment, which counts as production"
 	default:
 		return "which is what " + variable + " says"
 	}

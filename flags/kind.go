@@ -82,12 +82,16 @@ func (c *spec) parse(text string) (value any, want string) {
 	case enumKind:
 		value, ok = text, slices.Contains(c.choices, text)
 	default:
-		value, ok = text, utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+		value, ok = text, plain(text)
 	}
 	if !ok {
 		return nil, c.syntax() + c.meant(text)
 	}
 	return value, c.accept(value)
+}
+
+func plain(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // accept says what is wrong with a value of the right type.
@@ -140,6 +144,9 @@ func unitName(u time.Duration) string {
 
 // meant is a hint where text is nearly right.
 func (c *spec) meant(text string) string {
+	if c.secret {
+		return ""
+	}
 	var choices []string
 	switch c.kind {
 	case boolKind:
@@ -152,9 +159,6 @@ func (c *spec) meant(text string) string {
 	case enumKind:
 		choices = c.choices
 	default:
-		return ""
-	}
-	if c.secret {
 		return ""
 	}
 	return didYouMean(nearest(text, choices))
@@ -200,12 +204,20 @@ func text(v any) string {
 
 const masked = "(secret)"
 
-// show writes v for people.
+// show writes v for people. Of a secret it says no more than whether it is an empty text.
 func (c *spec) show(v any) string {
-	if c.secret && v != c.kind.zero() {
+	if c.secret && v != "" {
 		return masked
 	}
 	return text(v)
+}
+
+// rest is what show says of the default, for sentences: what to leave the flag at.
+func (c *spec) rest() string {
+	if c.secret || c.def == "" {
+		return "it unset"
+	}
+	return text(c.def)
 }
 
 // quote writes what was given for the flag for people.
@@ -213,6 +225,11 @@ func (c *spec) quote(given string) string {
 	if c.secret {
 		return masked
 	}
+	return quote(given)
+}
+
+// quote quotes as much as anybody reads.
+func quote(given string) string {
 	if len(given) > 100 {
 		given = strings.ToValidUTF8(given[:100], "") + "..."
 	}

@@ -2,6 +2,7 @@ package flags_test
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,8 +181,8 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		`flags "a b": NOWHERE: NeverIn or RequiredIn("mars"): want an environment of the set`,
 		`flags "a b": BOTH: RequiredIn("test"): want it not in NeverIn as well`,
 		`flags "a b": UNIT: Unit(1s): want a positive one, for a duration`,
-		`flags "a b": ONE: Enum(["a"]): want two choices or more, each once and none empty`,
-		`flags "a b": SAME: Enum(["a" "a"]): want two choices or more, each once and none empty`,
+		`flags "a b": ONE: Enum(["a"]): want two choices or more, each once and a text as of a String, not empty`,
+		`flags "a b": SAME: Enum(["a" "a"]): want two choices or more, each once and a text as of a String, not empty`,
 		`flags "a b": NO_SUCH: Default(c): want one of a, b`,
 		`flags "a b": SOME_DAY: RemoveBy("soon"): want a day such as 2026-12-31`,
 		`flags "a b": WRONG_KIND: Follows(FOLLOWED): want a flag of the same set and type`,
@@ -190,6 +191,91 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	}
 	require.Equal(t, strings.Join(want, "\n"), err.Error())
 	require.Error(t, set.WriteEnv(&bytes.Buffer{}), "a document of a wrong declaration")
+}
+
+// What no variable could say is no default and no choice: the documents could not say it either.
+func TestADefaultIsWhatAVariableCouldSay(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	set.Float("NOT_A_NUMBER", flags.Default(math.NaN()), flags.Doc(doc))
+	set.Float("WITHOUT_END", flags.Default(math.Inf(1)), flags.Doc(doc))
+	set.String("SPACED", flags.Default(" x"), flags.Doc(doc))
+	set.String("TWO_LINES", flags.Default("a\nb"), flags.Doc(doc))
+	set.String("NO_TEXT", flags.Default("\xff"), flags.Doc(doc))
+	set.Enum("SPACED_CHOICE", []string{"a", "b "}, flags.Doc(doc))
+	set.Enum("CONTROL_CHOICE", []string{"a", "b\x00"}, flags.Doc(doc))
+	require.EqualError(t, set.Load(nil), `flags "app": NOT_A_NUMBER: Default(NaN): want a number
+flags "app": WITHOUT_END: Default(+Inf): want a number
+flags "app": SPACED: Default( x): want text without control characters, without white space around it
+flags "app": TWO_LINES: Default(a
+b): want text without control characters
+flags "app": NO_TEXT: Default(`+"\xff"+`): want text without control characters
+flags "app": SPACED_CHOICE: Enum(["a" "b "]): want two choices or more, each once and a text as of a String, not empty
+flags "app": CONTROL_CHOICE: Enum(["a" "b\x00"]): want two choices or more, each once and a text as of a String, not empty`)
+
+	good := flags.New("app", flags.Config{})
+	good.Duration("WAIT", flags.Unit(time.Second), flags.Doc(doc))
+	good.Duration("LONG_WAIT", flags.Default(36*time.Hour), flags.Doc(doc))
+	good.Float("SHARE", flags.Default(1e-9), flags.Doc(doc))
+	good.Int("NEGATIVE", flags.Default(-1), flags.Doc(doc))
+	require.NoError(t, good.Load(nil))
+}
+
+func TestNoDeclarationTellsASecret(t *testing.T) {
+	t.Parallel()
+	const planted = "hunter2"
+	set := flags.New("app", flags.Config{})
+	set.Int("WRONG_TYPE", flags.Secret(), flags.Default(planted), flags.Doc(doc))
+	set.Int("OUT_OF_RANGE", flags.Default(77), flags.Range(1, 5), flags.Secret(), flags.Doc(doc))
+	set.String("SPACED", flags.Secret(), flags.Default(planted+" "), flags.Doc(doc))
+	set.Enum("SAME", []string{planted, planted}, flags.Secret(), flags.Doc(doc))
+	followed := set.String("FOLLOWED", flags.Secret(), flags.Doc(doc))
+	set.Int("FOLLOWS", flags.Follows(followed), flags.Default(planted), flags.Doc(doc))
+	err := set.Load(nil)
+	require.ErrorContains(t, err, "WRONG_TYPE: Default((secret)): want one of the flag's type, int")
+	require.ErrorContains(t, err, "OUT_OF_RANGE: Default((secret)): want 1 to 5")
+	require.ErrorContains(t, err, "SAME: Enum((secret)): want two choices")
+	require.ErrorContains(t, err, "FOLLOWS: Follows(FOLLOWED): want a flag of the same set and type")
+	require.NotContains(t, err.Error(), planted)
+	require.NotContains(t, err.Error(), "77")
+}
+
+// Whether a secret is its type's zero is a part of the secret: of a bool it is all of it.
+func TestTheZeroOfASecretIsNotTold(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	set.Bool("DOOR", flags.Secret(), flags.NeverIn(flags.Staging), flags.Doc(doc))
+	set.Int("PIN", flags.Secret(), flags.Doc(doc))
+	set.String("TOKEN", flags.Secret(), flags.Doc(doc))
+	require.NoError(t, set.Load([]string{"PIN=0"}))
+	for _, e := range set.List().Flags[:2] {
+		require.Equal(t, []string{"(secret)", "(secret)"}, []string{e.Value, e.Default}, e.Name)
+	}
+	require.Empty(t, set.List().Flags[2].Value)
+	require.EqualError(t, set.Load([]string{"DOOR=yes"}), `flags "app": DOOR = (secret): want true or false`)
+	require.ErrorContains(t, set.Load([]string{"DOOR=true", "APP_ENV=staging"}), `DOOR = (secret): want it unset in staging, which is what APP_ENV says`)
+}
+
+func TestADocumentSaysWhatIsNeverSet(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	set.String("BANNER", flags.NeverIn(flags.Production), flags.Doc(doc))
+	set.String("TOKEN", flags.Default("x"), flags.Secret(), flags.NeverIn(flags.Production), flags.Doc(doc))
+	set.Int("LIMIT", flags.Default(3), flags.NeverIn(flags.Production), flags.Doc(doc))
+	var b strings.Builder
+	require.NoError(t, set.WriteMarkdown(&b))
+	require.Contains(t, b.String(), "| `BANNER` | unset | A sentence. (string; never set in production) |\n")
+	require.Contains(t, b.String(), "(string; never set in production; secret)")
+	require.Contains(t, b.String(), "(int; never anything but 3 in production)")
+}
+
+func TestAWordThatIsNoEnvironmentIsCut(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	set.String("BANNER", flags.NeverIn(flags.Production), flags.Doc(doc))
+	require.EqualError(t, set.Load([]string{"BANNER=x", "APP_ENV=" + strings.Repeat("y", 5000)}),
+		`flags "app": BANNER = x: want it unset in production, and APP_ENV = "`+strings.Repeat("y", 100)+
+			`..." is no environment, which counts as production: set APP_ENV=development where this is no production, or unset BANNER`)
 }
 
 func TestWhatIsDeclaredAfterLoadIsNotSilent(t *testing.T) {

@@ -24,13 +24,18 @@ func (s *Set) WriteEnv(w io.Writer) error {
 			case e.Secret || e.Follows != "":
 				fmt.Fprintf(b, "# %s=\n", e.Name)
 				continue
-			case strings.ContainsAny(value, " #\"'`\\$"):
+			case strings.Contains(value, "'"):
+				value = `"` + inDouble.Replace(value) + `"`
+			case strings.ContainsAny(value, " #\"`\\$"):
 				value = "'" + value + "'"
 			}
 			fmt.Fprintf(b, "%s=%s\n", e.Name, value)
 		}
 	})
 }
+
+// inDouble makes a text one in double quotes.
+var inDouble = strings.NewReplacer(`"`, `\"`, `\`, `\\`, `$`, `\$`, "`", "\\`")
 
 // WriteMarkdown writes the set as a table for a README.
 func (s *Set) WriteMarkdown(w io.Writer) error {
@@ -130,7 +135,11 @@ func (e *Entry) rules() (rules []string) {
 	add(e.Min != "", e.Min+" to "+e.Max)
 	add(e.Follows != "", "unset: as "+e.Follows)
 	add(len(e.RequiredIn) > 0, "required in "+list(e.RequiredIn))
-	add(len(e.NeverIn) > 0, "never anything but "+e.Default+" in "+list(e.NeverIn))
+	stays := "never anything but " + e.Default
+	if e.Secret || e.Default == "" {
+		stays = "never set"
+	}
+	add(len(e.NeverIn) > 0, stays+" in "+list(e.NeverIn))
 	add(e.Secret, "secret")
 	add(e.Locked, "not to be overridden at run time")
 	add(e.RemoveBy != "", "to be gone by "+e.RemoveBy)
