@@ -145,7 +145,7 @@ func (s *Set) Load(environ []string, files ...string) error {
 	}
 	s.where, s.late = where, nil
 	s.publish(true)
-	if before.loaded {
+	if before.byName != nil { // it was loaded before, whatever has been declared since
 		s.tellDifferences(before, ChangeEvent{Cause: Loaded, At: time.Now()}, nil)
 	}
 	s.queue.push(delivery{watchers: true})

@@ -251,6 +251,20 @@ func TestAPanicOfAHookLosesNoEvent(t *testing.T) {
 	require.Zero(t, a.Get())
 }
 
+func TestAFurtherLoadIsToldAfterALateDeclarationToo(t *testing.T) {
+	t.Parallel()
+	var heard []string
+	set := flags.New("app", flags.Config{Hooks: flags.Hooks{OnChange: func(e flags.ChangeEvent) {
+		heard = append(heard, e.Flag+" from "+e.From+" to "+e.To+", "+string(e.Cause))
+	}}})
+	set.Int("A", flags.Doc(doc))
+	require.NoError(t, set.Load([]string{"A=1"}))
+	require.Empty(t, heard, "the start is no change")
+	set.Int("LATE", flags.Doc(doc))
+	require.NoError(t, set.Load([]string{"A=2"}))
+	require.Equal(t, []string{"A from 1 to 2, loaded"}, heard)
+}
+
 // What works with values of its own, such as a client's breaker, must not stay behind because another watcher fails.
 func TestAPanicOfAWatcherKeepsNoOtherFromHearing(t *testing.T) {
 	t.Parallel()
