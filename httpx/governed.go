@@ -102,8 +102,8 @@ func (s *Switches) variables() []string {
 type follower struct {
 	switches *Switches
 	mode     breaker.Mode // while enabled
-	pending  atomic.Int64
-	forced   bool
+	turn     turn
+	forced   bool // by the switch; the turn's
 }
 
 // follow applies the switches to t from now on.
@@ -119,39 +119,39 @@ func (g *governed) follow(t *Transport, mode breaker.Mode) {
 	f.apply(t) // what has changed since the Config was read
 }
 
-// apply brings t to what the switches say. Where it is being brought there already, on another goroutine or by a hook that runs
-// because of it, it is looked at once more there: nothing is called under a lock.
-func (f *follower) apply(t *Transport) {
-	if f.pending.Add(1) > 1 {
-		return
-	}
-	defer f.pending.Store(0) // also where a hook panics
-	for n := int64(0); f.pending.Load() != n; {
-		n = f.pending.Load()
-		f.once(t)
-	}
-}
+// apply brings t to what the switches say. Hooks run because of it, so nothing is called under a lock.
+func (f *follower) apply(t *Transport) { f.turn.take(func() { f.once(t) }) }
 
+// once does all of it, in the order of the last defer to the first, also where a hook panics on the way.
 func (f *follower) once(t *Transport) {
 	var c reconfigurable = t.hosts
 	if t.breaker != nil {
 		c = t.breaker
 	}
 	force := f.switches.BreakerForceOpen.Get()
+	defer t.limit()
+	defer func() {
+		if !force && f.forced {
+			f.forced = false
+			c.Reset()
+		}
+	}()
+	defer func() {
+		have := c.Given()
+		want := have
+		f.switches.fill(&want, f.mode)
+		if have.Failures != want.Failures || have.OpenFor != want.OpenFor || have.Mode != want.Mode {
+			t.complain(c.Reconfigure(want))
+		}
+	}()
 	if force && !f.forced {
 		f.forced = true
 		c.ForceOpen()
 	}
-	have := c.Given()
-	want := have
-	f.switches.fill(&want, f.mode)
-	if have.Failures != want.Failures || have.OpenFor != want.OpenFor || have.Mode != want.Mode {
-		t.complain(c.Reconfigure(want))
-	}
-	if !force && f.forced { // only what the switch has done
-		f.forced = false
-		c.Reset()
-	}
+}
+
+// limit brings the limiter of the switch to what it says.
+func (t *Transport) limit() {
 	for i := range t.gates {
 		if g := t.gates[i].governed; g != nil {
 			t.complain(g.follow())
@@ -201,13 +201,12 @@ func perMinute(n int) ratelimit.Limits {
 	return ratelimit.Limits{{Count: int64(n), Period: time.Minute}}
 }
 
-func (s *switchedLimiter) follow() error {
+func (s *switchedLimiter) follow() (err error) {
 	n := s.perMinute.Get()
-	var err error
+	defer func() { s.on.Store(n > 0 && err == nil) }() // also where a hook panics
 	if n > 0 && s.limiter.Config().Limits[0].Count != int64(n) {
 		err = s.limiter.SetLimits(perMinute(n))
 	}
-	s.on.Store(n > 0 && err == nil)
 	return err
 }
 
@@ -265,11 +264,13 @@ func LimiterFromFlags(set *flags.Set, name string, cfg ratelimit.Config) (*ratel
 	if err != nil {
 		return nil, err
 	}
-	w := weak.Make(l)
+	w, at := weak.Make(l), new(turn)
 	follow := func() {
-		if l := w.Value(); l != nil && l.Config().Limits[0].Count != int64(flag.Get()) {
-			_ = l.SetLimits(limits()) // the flag's bounds are within the limiter's
-		}
+		at.take(func() {
+			if l := w.Value(); l != nil && l.Config().Limits[0].Count != int64(flag.Get()) {
+				_ = l.SetLimits(limits()) // the flag's bounds are within the limiter's
+			}
+		})
 	}
 	runtime.AddCleanup(l, func(stop func()) { stop() }, set.Watch(follow))
 	follow()

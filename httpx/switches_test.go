@@ -339,6 +339,59 @@ func TestAHookMayThrowASwitch(t *testing.T) {
 	require.Equal(t, breaker.ForcedOpen, tr.Breaker().State())
 }
 
+// What the switches say holds, whatever a hook does that hears of the half of it.
+func TestAPanicOfAHookLeavesNoSwitchHalfThrown(t *testing.T) {
+	t.Parallel()
+	for _, perHost := range []bool{false, true} {
+		set, tr, _ := switched(t, follow(answer(200, "")), func(cfg *httpx.Config) {
+			cfg.BreakerPerHost = perHost
+			cfg.Breaker.Hooks.OnTransition = func(breaker.TransitionEvent) { panic("hook") }
+			cfg.Breaker.Hooks.OnReconfigure = func(breaker.ReconfigureEvent) { panic("hook") }
+		})
+		look := func() (breaker.State, int) {
+			if perHost {
+				for b := range tr.Breakers().All() {
+					return b.State(), tr.Breakers().Config().Failures
+				}
+			}
+			return tr.Breaker().State(), tr.Breaker().Config().Failures
+		}
+		change := func(flag, value string) flags.Change {
+			return flags.Change{Flag: "TWILIO_" + flag, Value: value, Author: "ann", Reason: "outage"}
+		}
+		require.Panics(t, func() {
+			_ = set.Override(change("CIRCUIT_BREAKER_FORCE_OPEN", "true"), change("CIRCUIT_BREAKER_THRESHOLD", "9"), change("RATE_LIMIT_PER_MINUTE", "6"))
+		})
+		state, threshold := look()
+		require.Equal(t, breaker.ForcedOpen, state)
+		require.Equal(t, 9, threshold)
+		require.Len(t, tr.Limiters(), 1)
+		require.Panics(t, func() {
+			_ = set.Clear(change("CIRCUIT_BREAKER_FORCE_OPEN", ""), change("CIRCUIT_BREAKER_THRESHOLD", ""), change("RATE_LIMIT_PER_MINUTE", ""))
+		})
+		state, threshold = look()
+		require.Equal(t, breaker.Closed, state)
+		require.Equal(t, 3, threshold)
+		require.Empty(t, tr.Limiters())
+	}
+}
+
+// Every value that a switch takes is one that the client takes, at the start and in use.
+func TestTheBoundsOfTheSwitchesAreThoseOfWhatTheyGovern(t *testing.T) {
+	t.Parallel()
+	bounds := map[string][2]string{
+		"CIRCUIT_BREAKER_THRESHOLD": {"1", "100000"}, "CIRCUIT_BREAKER_RECOVERY_TIMEOUT": {"1s", "24h"}, "RATE_LIMIT_PER_MINUTE": {"0", "1000000"},
+	}
+	for flag, ends := range bounds {
+		for _, value := range ends {
+			_, atStart, _ := switched(t, follow(answer(200, "")), nil, "TWILIO_"+flag+"="+value)
+			set, inUse, _ := switched(t, follow(answer(200, "")), nil)
+			override(t, set, "TWILIO_"+flag, value)
+			require.Equal(t, atStart.Explain(), inUse.Explain(), "%s=%s", flag, value)
+		}
+	}
+}
+
 func TestSwitchesAreThrownUnderLoad(t *testing.T) {
 	t.Parallel()
 	set, tr, c := switched(t, follow(answer(200, "")), nil)
