@@ -32,17 +32,19 @@ import (
 // Disabled. A KillSwitch of yours holds as well.
 //
 // A change at run time (see [flags.Set.Override]) takes effect at once, on clients that are in use, and nothing that the breaker
-// has counted is lost: see [breaker.Breaker.Reconfigure]. Where the set is not loaded, [NewClient] fails.
+// has counted is lost: see [breaker.Breaker.Reconfigure]. But a breaker that was disabled or forced open begins anew, closed and with
+// nothing counted. Where the set is not loaded, [NewClient] fails.
 func FromFlags(set *flags.Set, name string) Config {
 	if set == nil {
 		return Config{governed: &governed{}}
 	}
-	return Config{governed: &governed{set: set, switches: DeclareSwitches(set, name)}}
+	return Config{governed: &governed{set: set, unnamed: name == "", switches: DeclareSwitches(set, name)}}
 }
 
 // governed is what makes a Config follow switches.
 type governed struct {
 	set      *flags.Set // nil: a fault
+	unnamed  bool       // a fault: the program's limit is for those who call it
 	switches Switches
 }
 
@@ -51,6 +53,10 @@ func (g *governed) settle(c *Config, name string) error {
 	f := check.New("httpx", name)
 	if g.set == nil {
 		f.Add("FromFlags", "nil", "a set of flags")
+		return f.Err()
+	}
+	if g.unnamed {
+		f.Add("FromFlags", `""`, "the name of a service")
 		return f.Err()
 	}
 	if err := g.set.Err(); err != nil {
@@ -239,9 +245,9 @@ func (s *switchedLimiter) Learn(remaining int64, reset time.Duration) {
 	}
 }
 
-// LimiterFromFlags is [ratelimit.New] with the limit of the program's RATE_LIMIT_PER_MINUTE before those of cfg, which may be none. The
-// limit follows the flag at run time, and buckets are kept: see [ratelimit.Limiter.SetLimits]. Declare the flag with
-// [DeclareSwitches] or [FromFlags] before set.Load, and call this after it.
+// LimiterFromFlags is [ratelimit.New] with the limit of the program's RATE_LIMIT_PER_MINUTE before those of cfg, which may be none; beside
+// others, its policy is called name and "/RATE_LIMIT_PER_MINUTE". The limit follows the flag at run time, and buckets are kept: see
+// [ratelimit.Limiter.SetLimits]. Declare the flag with [DeclareSwitches] or [FromFlags] before set.Load, and call this after it.
 func LimiterFromFlags(set *flags.Set, name string, cfg ratelimit.Config) (*ratelimit.Limiter, error) {
 	const variable = "RATE_LIMIT_PER_MINUTE"
 	f := check.New("httpx", name)
@@ -258,7 +264,13 @@ func LimiterFromFlags(set *flags.Set, name string, cfg ratelimit.Config) (*ratel
 		return nil, fmt.Errorf("httpx %q: its flags: %w", name, err)
 	}
 	more := slices.Clone(cfg.Limits)
-	limits := func() ratelimit.Limits { return append(perMinute(flag.Get()), more...) }
+	limits := func() ratelimit.Limits {
+		all := append(perMinute(flag.Get()), more...)
+		if len(more) > 0 { // else it is called as the limiter
+			all[0].Name = name + "/" + variable // its own, as it may come to the number of another one
+		}
+		return all
+	}
 	cfg.Limits = limits()
 	l, err := ratelimit.New(name, cfg)
 	if err != nil {

@@ -14,7 +14,9 @@ type Switches struct {
 	KillSwitch *flags.Bool
 	// BreakerEnabled is CIRCUIT_BREAKER_ENABLED: off, the breaker neither counts nor refuses. Default true.
 	BreakerEnabled *flags.Bool
-	// BreakerForceOpen is CIRCUIT_BREAKER_FORCE_OPEN: every call is refused as if the service were down. Default false.
+	// BreakerForceOpen is CIRCUIT_BREAKER_FORCE_OPEN: every call is refused as if the service were down, also where BreakerEnabled is off;
+	// of a breaker in shadow it is only reported. It acts as it is thrown: what a person commands the breaker meanwhile holds, until
+	// it is thrown back. Default false.
 	BreakerForceOpen *flags.Bool
 	// BreakerThreshold is CIRCUIT_BREAKER_THRESHOLD: so many failures in a row open the breaker. Default 3; 1 to 100,000.
 	BreakerThreshold *flags.Flag[int]
@@ -31,7 +33,8 @@ type Switches struct {
 }
 
 // DeclareSwitches declares the switches of a service in set, and those of the program; for the service "" those alone. What
-// is declared already is used. It makes the beginnings of their names the set's own, so that a misspelled one stops the start.
+// is declared already is used, so that names that differ in no more than case or in "-", "." and "_" have the same switches. A name
+// begins with a letter. DeclareSwitches makes the beginnings of their names the set's own, so that a misspelled one stops the start.
 // Call it before set.Load.
 func DeclareSwitches(set *flags.Set, service string) Switches {
 	program := declareSwitches(set, "", Switches{})

@@ -322,6 +322,46 @@ func TestTheProgramsLimitFollowsItsFlag(t *testing.T) {
 	require.Equal(t, 10, allowed("c"))
 }
 
+// The flag may come to the very limit that stands beside it.
+func TestTheProgramsLimitMayEqualAnother(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	httpx.DeclareSwitches(set, "")
+	require.NoError(t, set.Load([]string{"RATE_LIMIT_PER_MINUTE=5"}))
+	beside := ratelimit.Config{Limits: ratelimit.Limits{{Count: 10, Period: time.Minute}}}
+	l, err := httpx.LimiterFromFlags(set, "api", beside)
+	require.NoError(t, err)
+	override(t, set, "RATE_LIMIT_PER_MINUTE", "10")
+	require.Equal(t, "10/minute; 10/minute", l.Config().Limits.String())
+	require.Equal(t, "api/RATE_LIMIT_PER_MINUTE", l.Config().Limits[0].Name)
+	_, err = httpx.LimiterFromFlags(set, "api", beside)
+	require.NoError(t, err)
+	l, err = httpx.LimiterFromFlags(set, "api", ratelimit.Config{})
+	require.NoError(t, err)
+	require.Equal(t, "api", l.Config().Limits[0].Name)
+}
+
+// A service has to have a name: the program's RATE_LIMIT_PER_MINUTE is for those who call us, and not for whom we call.
+func TestFlagsGovernAServiceByItsName(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	cfg := httpx.FromFlags(set, "")
+	require.NoError(t, set.Load(nil))
+	_, err := httpx.NewTransport("twilio", cfg)
+	require.EqualError(t, err, `httpx "twilio": FromFlags = "": want the name of a service`)
+
+	one, other := httpx.DeclareSwitches(flags.New("app", flags.Config{}), "a_b"), httpx.DeclareSwitches(flags.New("app", flags.Config{}), "a-b")
+	require.Equal(t, one.KillSwitch.Name(), other.KillSwitch.Name())
+
+	long := strings.Repeat("x", 64)
+	set = flags.New("app", flags.Config{})
+	httpx.DeclareSwitches(set, long)
+	require.NoError(t, set.Load(nil), "every name of a client that begins with a letter")
+	set = flags.New("app", flags.Config{})
+	httpx.DeclareSwitches(set, "2captcha")
+	require.ErrorContains(t, set.Load(nil), "2CAPTCHA_KILL_SWITCH: the name: want 1 to 100 of A to Z, 0 to 9 and _, the first a letter")
+}
+
 // A hook of the breaker may throw a switch, also while New brings the client to what the switches say.
 func TestAHookMayThrowASwitch(t *testing.T) {
 	t.Parallel()
