@@ -76,7 +76,11 @@ func (t *Transport) Explain() Explanation {
 		add(t.gates[i].on(), "rate_limit", "%s", t.gates[i].what())
 	}
 	b := t.breakerConfig()
-	add(b.Mode != breaker.Disabled, "breaker", "%s", describe(b, c.BreakerPerHost, c.MaxHosts))
+	if t.forcedOpen() { // a disabled breaker too
+		add(true, "breaker", "forced open: %s%s", c.governed.switches.BreakerForceOpen.Name(), shadow(b.Mode))
+	} else {
+		add(b.Mode != breaker.Disabled, "breaker", "%s", describe(b, c.BreakerPerHost, c.MaxHosts))
+	}
 	add(c.AttemptTimeout > 0, "attempt_timeout", "%v to the response headers", c.AttemptTimeout)
 	add(true, "bodies", "%d bytes of a request without GetBody are kept for a retry; %d of an answer of 400 or above are read at once",
 		max(c.MaxBodyBuffer, 0), c.MaxErrorBody)
@@ -175,10 +179,21 @@ func describe(b breaker.Config, perHost bool, hosts int) string {
 	if perHost {
 		fmt.Fprintf(&s, "; one for each of up to %d hosts", hosts)
 	}
-	if b.Mode == breaker.Shadow {
-		s.WriteString("; shadow: reports, never refuses")
-	}
+	s.WriteString(shadow(b.Mode))
 	return s.String()
+}
+
+func shadow(m breaker.Mode) string {
+	if m == breaker.Shadow {
+		return "; shadow: reports, never refuses"
+	}
+	return ""
+}
+
+// forcedOpen reports whether the switch has forced the breaker open and nobody has reset it since.
+func (t *Transport) forcedOpen() bool {
+	g := t.cfg.governed
+	return g != nil && g.switches.BreakerForceOpen.Get() && (t.breaker == nil || t.breaker.State() == breaker.ForcedOpen)
 }
 
 func waits(d time.Duration) string {

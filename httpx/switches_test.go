@@ -172,6 +172,27 @@ func TestForcedOpenFromTheStart(t *testing.T) {
 	require.Equal(t, breaker.ForcedOpen, tr.Breaker().State())
 }
 
+// A breaker that is forced open is on the path, whatever else is said of it.
+func TestWhatIsForcedOpenIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, perHost := range []bool{false, true} {
+		for _, environ := range [][]string{nil, {"CIRCUIT_BREAKER_ENABLED=false"}} {
+			m, reg := counters(t)
+			set, tr, c := switched(t, follow(answer(200, "")), func(cfg *httpx.Config) { cfg.BreakerPerHost, cfg.Metrics = perHost, m }, environ...)
+			require.NotContains(t, tr.Explain().String(), "forced open")
+			override(t, set, "CIRCUIT_BREAKER_FORCE_OPEN", "true")
+			_, err := c.Get("http://vendor.test/") //nolint:noctx,bodyclose // refused
+			require.Equal(t, errors.CircuitOpen, errors.KindOf(err))
+			require.Contains(t, tr.Explain().String(), "  breaker            forced open: TWILIO_CIRCUIT_BREAKER_FORCE_OPEN")
+			require.Contains(t, samples(t, reg, "resilience_policy_info"), `resilience_policy_info{policy="breaker"}`)
+			restore(t, set, "CIRCUIT_BREAKER_FORCE_OPEN")
+			require.NotContains(t, tr.Explain().String(), "forced open")
+		}
+	}
+	_, shadow, _ := switched(t, follow(answer(200, "")), func(cfg *httpx.Config) { cfg.Breaker.Mode = breaker.Shadow }, "CIRCUIT_BREAKER_FORCE_OPEN=true")
+	require.Contains(t, shadow.Explain().String(), "  breaker            forced open: TWILIO_CIRCUIT_BREAKER_FORCE_OPEN; shadow: reports, never refuses")
+}
+
 func TestALimitComesAndGoesAtRunTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := follow(answer(200, ""))
