@@ -7,6 +7,11 @@ import "time"
 func (b *Breaker) ForceOpen() {
 	b.mu.Lock()
 	defer b.unlock()
+	b.forceOpen()
+}
+
+// forceOpen is ForceOpen. mu is held.
+func (b *Breaker) forceOpen() {
 	if b.current().state() != ForcedOpen {
 		b.restart(ForcedOpen, ReasonForced)
 		b.openedAt = time.Now()

@@ -71,15 +71,15 @@ func NewGroup(name string, cfg GroupConfig) (*Group, error) {
 // returns another. A hit allocates nothing. A miss in a full group looks for a closed breaker, past those in the way
 // that are not.
 func (g *Group) Get(key string) *Breaker {
-	b, force := g.get(key)
-	if force {
-		b.ForceOpen() // its hooks are not called under a lock
+	b, forced := g.get(key)
+	if forced {
+		b.tell() // hooks are not called under a lock
 	}
 	return b
 }
 
-// get is Get, and says whether the breaker is new and has to be forced open.
-func (g *Group) get(key string) (b *Breaker, force bool) {
+// get is Get, and says whether the breaker is new and forced open, and its hook has still to be told.
+func (g *Group) get(key string) (b *Breaker, forced bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if e, ok := g.byKey[key]; ok {
@@ -91,6 +91,11 @@ func (g *Group) get(key string) (b *Breaker, force bool) {
 	}
 	m := &member{key: strings.Clone(key), breaker: newBreaker(g.name+"/"+label(key), g.cfg)}
 	m.breaker.round = g.round
+	if g.forced { // before anybody has it: a Reset that comes now is later
+		m.breaker.mu.Lock()
+		m.breaker.forceOpen()
+		m.breaker.mu.Unlock()
+	}
 	g.byKey[m.key] = g.recent.PushFront(m)
 	return m.breaker, g.forced
 }
