@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prusik-go/prusik/errors"
@@ -105,17 +106,19 @@ func flagState(e *flags.Entry) Flag {
 func (s *Status) flagCommand(o *order, e *CommandEvent) (Flag, error) {
 	set := s.flagSet(o.Set, o.Flag)
 	if set == nil {
+		e.Flag = other // not what was sent
 		return Flag{}, &errors.Error{Kind: errors.NotFound, Op: "command", Public: "There is no such flag."}
 	}
 	e.Set, e.Flag, e.Reason, e.Command = set.Name(), o.Flag, o.Reason, o.Command
-	c := flags.Change{Flag: o.Flag, Author: cmp.Or(e.Who, "status page"), Reason: o.Reason, CorrelationID: e.CorrelationID}
+	c := flags.Change{Flag: o.Flag, Author: author(e.Who), Reason: o.Reason, CorrelationID: e.CorrelationID}
 	var err error
 	switch o.Command {
 	case Override:
-		if c.Value = o.Value; o.ForSeconds < 0 || o.ForSeconds > maxOverride.Seconds() {
+		c.Value = o.Value
+		c.For = time.Duration(max(-1, min(o.ForSeconds, 2*maxOverride.Seconds())) * float64(time.Second))
+		if c.For < 0 || c.For > maxOverride || c.For == 0 && o.ForSeconds != 0 { // less than a nanosecond is not for ever
 			return Flag{}, invalid("An override holds for up to a year; 0 seconds are until it is cleared.")
 		}
-		c.For = time.Duration(o.ForSeconds * float64(time.Second))
 		err = set.Override(c)
 	case Clear:
 		err = set.Clear(c)
@@ -124,6 +127,15 @@ func (s *Status) flagCommand(o *order, e *CommandEvent) (Flag, error) {
 		return Flag{}, invalid("The commands of a flag are override and clear.")
 	}
 	return entry(set, o.Flag), err
+}
+
+// other is a flag that there is not.
+const other = "other"
+
+// author is who commands, at the length that a set takes.
+func author(who string) string {
+	const most = 200
+	return cmp.Or(strings.ToValidUTF8(who[:min(len(who), most)], ""), "status page")
 }
 
 // maxOverride is longer than anybody means.

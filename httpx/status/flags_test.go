@@ -3,6 +3,7 @@ package status_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +117,7 @@ func TestFlagsAreCommanded(t *testing.T) {
 		{`{"flag":"LIMIT","command":"override","value":"500","reason":"x"}`, `LIMIT = "500": want 1 to 100`, 400},
 		{`{"flag":"LIMIT","command":"override","value":"5"}`, "LIMIT: want a Reason of 1 to 200 bytes", 400},
 		{`{"flag":"LIMIT","command":"override","value":"5","reason":"x","for_seconds":-1}`, "An override holds for up to a year", 400},
+		{`{"flag":"LIMIT","command":"override","value":"5","reason":"x","for_seconds":1e-12}`, "An override holds for up to a year", 400},
 		{`{"flag":"LIMIT","command":"override","value":"5","reason":"x","for_seconds":1e300}`, "An override holds for up to a year", 400},
 		{`{"flag":"LIMIT","command":"reset","reason":"x"}`, "The commands of a flag are override and clear.", 400},
 		{`{"flag":"STUB","command":"override","value":"true","reason":"x"}`, "STUB = true is not allowed in production", 403},
@@ -136,6 +138,19 @@ func TestFlagsAreCommanded(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, "10", flag(t, s, "LIMIT").Value)
 	require.NotContains(t, logged.String(), "hunter")
+
+	logged.reset()
+	w, _ = post(t, h, `{"flag":"hunter","command":"override","value":"hunter","reason":"hunter"}`)
+	require.Equal(t, http.StatusNotFound, w.Code)
+	require.Contains(t, logged.String(), "flag command refused")
+	require.NotContains(t, logged.String(), "breaker command")
+	require.NotContains(t, logged.String(), "hunter")
+
+	long := newStatus(t, status.Config{Guard: func(*http.Request) (string, error) { return strings.Repeat("é", 150), nil }})
+	long.WatchFlags(set)
+	w, _ = post(t, long, `{"flag":"LIMIT","command":"override","value":"5","reason":"x"}`)
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+	require.Equal(t, strings.Repeat("é", 100), flag(t, long, "LIMIT").Author)
 
 	nobody := newStatus(t, status.Config{Guard: func(*http.Request) (string, error) { return "", nil }})
 	nobody.WatchFlags(set)

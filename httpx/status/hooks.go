@@ -27,7 +27,8 @@ type CommandEvent struct {
 	Breaker string
 	// From and To are the states before and after. Both are the state as it is where nothing was done.
 	From, To breaker.State
-	// Set, Flag and Reason are of a command to a flag, as [flags.Change]: its hooks tell the values.
+	// Set, Flag and Reason are of a command to a flag, as [flags.Change]: its hooks tell the values. Flag is "other" where there is
+	// no such flag.
 	Set, Flag, Reason string
 	// Err is why the command was refused, or nil where it was carried out.
 	Err error

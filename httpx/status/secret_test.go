@@ -36,6 +36,12 @@ func (l *logBook) String() string {
 	return l.b.String()
 }
 
+func (l *logBook) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 func (l *logBook) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
