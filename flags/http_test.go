@@ -96,6 +96,20 @@ func TestOneRequestSeesOneSetOfValues(t *testing.T) {
 	require.True(t, passed)
 }
 
+// A request that began before the set was loaded is not let through in its midst.
+func TestAGateIsClosedToWhatWasPinnedBeforeLoad(t *testing.T) {
+	t.Parallel()
+	set := flags.New("app", flags.Config{})
+	gate := set.Bool("STUB", flags.Default(true), flags.Doc(doc)).Handler(flags.Gate{})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	status, _ := get(t, set.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.NoError(t, set.Load(nil))
+		gate.ServeHTTP(w, r)
+	})))
+	require.Equal(t, 500, status)
+	status, _ = get(t, set.Handler(gate))
+	require.Equal(t, 200, status)
+}
+
 func TestPinsOfTwoSetsDoNotMeet(t *testing.T) {
 	t.Parallel()
 	one, two := flags.New("one", flags.Config{}), flags.New("two", flags.Config{})

@@ -191,7 +191,7 @@ func parseDuration(text string, unit time.Duration) (time.Duration, bool) {
 		}
 	}
 	d, err := time.ParseDuration(text)
-	return d, err == nil && (unit == 0 || text != "0")
+	return d, err == nil && strings.TrimLeft(text, "+-") != "0" // which needs no unit there
 }
 
 // text writes v as parse reads it.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -122,6 +123,11 @@ func TestValuesAreReadStrictly(t *testing.T) {
 	bad("WAIT=0", `WAIT = "0": want 1s to 1h0m0s`)
 	bad("WAIT=1 minute", `WAIT = "1 minute": want a duration such as 3s, or a number of seconds`)
 	bad("WAIT=1e300", `WAIT = "1e300": want a duration such as 3s, or a number of seconds`)
+	for _, zero := range []string{"0", "+0", "-0"} {
+		bad("PLAIN_WAIT="+zero, `PLAIN_WAIT = "`+zero+`": want a duration with its unit, such as 30s`)
+	}
+	good("PLAIN_WAIT=0s")
+	good("COLOUR=green")
 	bad("PLAIN_WAIT=30", `PLAIN_WAIT = "30": want a duration with its unit, such as 30s`)
 	bad("WORD=a\tb", `WORD = "a\tb": want text without control characters`)
 	bad("WORD=\xff", `WORD = "\xff": want text without control characters`)
@@ -287,6 +293,21 @@ func TestWhatIsDeclaredAfterLoadIsNotSilent(t *testing.T) {
 	require.Equal(t, 7, late.Get())
 	require.ErrorContains(t, set.Err(), "LATE = declared after Load: want every flag declared before it")
 	require.Error(t, set.Override(flags.Change{Flag: "LATE", Value: "8", Author: "ann", Reason: "x"}))
+	require.NoError(t, set.Load(nil))
+	set.Int("LATER", flags.Doc(doc))
+	require.ErrorContains(t, set.Err(), "LATER = declared after Load")
+	require.NotContains(t, set.Err().Error(), "LATE =", "that one has been read since")
+}
+
+func TestAFlagIsOverdueFromTheDayAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // a bubble begins at midnight UTC, of 2000-01-01
+		set := flags.New("app", flags.Config{})
+		set.Bool("OLD", flags.RemoveBy("2000-01-01"), flags.Doc(doc))
+		time.Sleep(24*time.Hour - 1)
+		require.False(t, set.List().Flags[0].Overdue, "on that day")
+		time.Sleep(1)
+		require.True(t, set.List().Flags[0].Overdue)
+	})
 }
 
 func TestAMisspelledVariableStopsTheStart(t *testing.T) {
@@ -420,6 +441,14 @@ func TestAFileIsForDevelopment(t *testing.T) {
 	require.Equal(t, 7, limit.Get(), "the environment wins")
 	require.NoError(t, set.Load([]string{"APP_ENV=development", "VOICE_LIMIT="}, path))
 	require.Equal(t, 5, limit.Get(), "empty is unset")
+
+	other := filepath.Join(t.TempDir(), "other.env")
+	require.NoError(t, os.WriteFile(other, []byte("VOICE_LIMIT=6"), 0o600))
+	require.NoError(t, set.Load([]string{"APP_ENV=development"}, path, other))
+	require.Equal(t, 5, limit.Get(), "the first of several files")
+	require.NoError(t, os.WriteFile(other, []byte("VOICE_LIMIT="), 0o600))
+	require.NoError(t, set.Load([]string{"APP_ENV=development"}, other, path))
+	require.Equal(t, 5, limit.Get(), "empty is unset there too")
 
 	bad := func(text, want string) {
 		t.Helper()

@@ -385,7 +385,17 @@ func TestOneOfTheOverridesMadeTogetherMayGoEarlier(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Equal(t, "10", entry(t, set, "MAIL_LIMIT").Value)
-		for range 3 { // each replaces the one before, and stops its timer: the bubble ends with none left
+		require.NoError(t, set.Override(both("8")...))
+		lasting := flags.Change{Flag: "LIMIT", Value: "9", Author: "bob", Reason: "for good"}
+		require.NoError(t, set.Override(lasting))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, "10", entry(t, set, "LIMIT").Default)
+		require.Equal(t, "9", entry(t, set, "LIMIT").Value, "the end of the earlier one is not that of the later")
+		require.Equal(t, flags.FromFlag, entry(t, set, "MAIL_LIMIT").Source, "which has ended")
+		lasting.Value = ""
+		require.NoError(t, set.Clear(lasting))
+		for range 3 { // each replaces the one before
 			require.NoError(t, set.Override(both("7")...))
 		}
 		time.Sleep(2 * time.Minute)

@@ -109,6 +109,9 @@ func TestReplacesLeavesTheOverrideOfAnotherAuthor(t *testing.T) {
 	require.NoError(t, set.Clear(robotEnds), "nothing to clear")
 	require.NoError(t, set.Override(robot))
 	require.Equal(t, 3, n.Get())
+	renamed := flags.Change{Flag: "N", Value: "5", Author: "robot/2", Reason: "why", Replaces: "robot"}
+	require.NoError(t, set.Override(renamed), "whose it replaces is not who does")
+	require.Equal(t, 5, n.Get())
 }
 
 func BenchmarkRead(b *testing.B) {
