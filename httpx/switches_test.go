@@ -237,6 +237,38 @@ func TestALimitComesAndGoesAtRunTime(t *testing.T) {
 	})
 }
 
+// A limit of a switch is a limiter like the others: it learns, pauses, and takes back what was not sent.
+func TestASwitchedLimitIsALimiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := answer(200, "", "RateLimit", `"default";r=7;t=600`)
+		base := follow(few, few, few, answer(429, "", "Retry-After", "20"))
+		_, tr, c := switched(t, base, func(cfg *httpx.Config) {
+			cfg.TotalTimeout = 5 * time.Second
+			cfg.Profile.Rates = []httpx.Rate{{
+				Name: "posts", Match: func(r *http.Request) bool { return r.Method == "POST" },
+				Limits: ratelimit.Limits{{Count: 1, Period: time.Hour}},
+			}}
+		}, "TWILIO_RATE_LIMIT_PER_MINUTE=4")
+		snapshot := func() ratelimit.OutboundSnapshot { return tr.Limiters()[0].(*ratelimit.Outbound).Snapshot() }
+		_, _, err := send(t, t.Context(), c, "POST", "x")
+		require.NoError(t, err)
+		require.Equal(t, int64(7), snapshot().Remaining)
+		for range 5 {
+			_, _, err = send(t, t.Context(), c, "POST", "x")
+			require.Equal(t, errors.StopRateLimited, errors.StopOf(err), "by the rate behind the switch's")
+		}
+		for range 2 {
+			_, _, err = send(t, t.Context(), c, "GET", "")
+			require.NoError(t, err, "what was not sent was given back")
+		}
+		require.Zero(t, snapshot().PausedFor)
+		_, _, err = send(t, t.Context(), c, "GET", "")
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, snapshot().PausedFor, 20*time.Second)
+		require.Equal(t, 4, base.count())
+	})
+}
+
 func TestWhatFlagsGovernIsTheirs(t *testing.T) {
 	t.Parallel()
 	set := flags.New("app", flags.Config{})
