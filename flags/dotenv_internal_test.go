@@ -62,7 +62,7 @@ func FuzzFile(f *testing.F) {
 			if !plain(a.text) {
 				continue // no flag would take it
 			}
-			again, faults := parseFile("X=\"" + inDouble.Replace(a.text) + "\"")
+			again, faults := parseFile("X=" + doubleQuoted(a.text))
 			require.Empty(t, faults)
 			require.Equal(t, []assignment{{"X", a.text, 1}}, again)
 		}

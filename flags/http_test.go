@@ -101,10 +101,12 @@ func TestAGateIsClosedToWhatWasPinnedBeforeLoad(t *testing.T) {
 	t.Parallel()
 	set := flags.New("app", flags.Config{})
 	gate := set.Bool("STUB", flags.Default(true), flags.Doc(doc)).Handler(flags.Gate{})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	var err error
 	status, _ := get(t, set.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.NoError(t, set.Load(nil))
+		err = set.Load(nil)
 		gate.ServeHTTP(w, r)
 	})))
+	require.NoError(t, err)
 	require.Equal(t, 500, status)
 	status, _ = get(t, set.Handler(gate))
 	require.Equal(t, 200, status)

@@ -25,7 +25,7 @@ func (s *Set) WriteEnv(w io.Writer) error {
 				fmt.Fprintf(b, "# %s=\n", e.Name)
 				continue
 			case strings.Contains(value, "'"):
-				value = `"` + inDouble.Replace(value) + `"`
+				value = doubleQuoted(value)
 			case strings.ContainsAny(value, " #\"`\\$"):
 				value = "'" + value + "'"
 			}
@@ -34,8 +34,10 @@ func (s *Set) WriteEnv(w io.Writer) error {
 	})
 }
 
-// inDouble makes a text one in double quotes.
-var inDouble = strings.NewReplacer(`"`, `\"`, `\`, `\\`, `$`, `\$`, "`", "\\`")
+// doubleQuoted is a text as parseFile and a shell read it.
+func doubleQuoted(text string) string {
+	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, `$`, `\$`, "`", "\\`").Replace(text) + `"`
+}
 
 // WriteMarkdown writes the set as a table for a README.
 func (s *Set) WriteMarkdown(w io.Writer) error {

@@ -181,7 +181,7 @@ func TestWhatIsForcedOpenIsExplained(t *testing.T) {
 			set, tr, c := switched(t, follow(answer(200, "")), func(cfg *httpx.Config) { cfg.BreakerPerHost, cfg.Metrics = perHost, m }, environ...)
 			require.NotContains(t, tr.Explain().String(), "forced open")
 			override(t, set, "CIRCUIT_BREAKER_FORCE_OPEN", "true")
-			_, err := c.Get("http://vendor.test/") //nolint:noctx,bodyclose // refused
+			_, err := c.Get("http://vendor.test/")
 			require.Equal(t, errors.CircuitOpen, errors.KindOf(err))
 			require.Contains(t, tr.Explain().String(), "  breaker            forced open: TWILIO_CIRCUIT_BREAKER_FORCE_OPEN")
 			require.Contains(t, samples(t, reg, "resilience_policy_info"), `resilience_policy_info{policy="breaker"}`)
