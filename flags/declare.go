@@ -200,7 +200,8 @@ func RequiredIn(environments ...Environment) Option {
 	return func(s *spec) { s.required = append(s.required, environments...) }
 }
 
-// Secret keeps the value out of errors, events and documents. What follows a secret is one.
+// Secret keeps the value out of errors, events and documents. What follows a secret is one. The choices of an [Set.Enum] and the bounds
+// of a [Range] are told: they are no secrets, and which of them it is, is.
 func Secret() Option { return func(s *spec) { s.secret = true } }
 
 // Locked refuses overrides.
