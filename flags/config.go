@@ -16,7 +16,7 @@ type Config struct {
 	// counts as [Production].
 	Environments []Environment
 	// Prefixes are beginnings of variables that belong to this set alone, such as "VOICE_": a variable that begins with one
-	// and is declared nowhere stops the start. A prefix ends in "_".
+	// and is declared nowhere stops the start. A prefix ends in "_". The variables that Kubernetes makes for a Service are left alone.
 	Prefixes []string
 	// Foreign are variables of others that look like ours: without it, a variable that differs from a declared, unset one by
 	// a letter or two stops the start as well.

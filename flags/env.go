@@ -95,11 +95,29 @@ func (s *Set) unknown(vars map[string]given, f *check.Faults) {
 			continue
 		}
 		v := vars[name]
+		if kubernetes(name, v.text) {
+			continue
+		}
 		if owner := s.owner(name); owner != "" {
 			f.Add(name, "set"+v.from(), "a flag that is declared, as it begins with "+owner+didYouMean(nearest(name, all)))
 		} else if meant := misspelled(name, unset); meant != "" {
 			f.Add(name, "set"+v.from(), "it declared, or named in Config.Foreign, as it looks like a flag that is not set"+didYouMean(meant))
 		}
+	}
+}
+
+// kubernetes knows the variables that it puts into every container for each Service of the namespace, such as
+// VOICE_SERVICE_HOST and VOICE_PORT_80_TCP for one that is called voice
+// (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables): nobody has set them.
+func kubernetes(name, text string) bool {
+	switch {
+	case strings.HasSuffix(name, "_SERVICE_HOST"), strings.HasSuffix(name, "_SERVICE_PORT"), strings.Contains(name, "_SERVICE_PORT_"):
+		return true
+	case strings.HasSuffix(name, "_PORT"):
+		return strings.Contains(text, "://")
+	default:
+		_, port, ok := strings.Cut(name, "_PORT_")
+		return ok && (strings.Contains(port, "_TCP") || strings.Contains(port, "_UDP") || strings.Contains(port, "_SCTP"))
 	}
 }
 

@@ -334,6 +334,11 @@ func TestAMisspelledVariableStopsTheStart(t *testing.T) {
 	require.NoError(t, set.Load([]string{"INTEGRATIONS_STUB_MOD=true", "INTEGRATIONS_STUB_MODE=false"}), "the flag itself is set: the other is somebody else's")
 	require.NoError(t, set.Load([]string{"INTEGRATION_STUB_MODE=true"}), "Foreign")
 	require.NoError(t, set.Load([]string{"STUB_MODE=true", "PORTS=1", "HOME=/", "=C:=x", "nonsense"}), "too unlike, or too short to tell")
+	require.NoError(t, set.Load([]string{
+		"VOICE_SERVICE_HOST=10.0.0.1", "VOICE_SERVICE_PORT=80", "VOICE_SERVICE_PORT_HTTP=80", "VOICE_PORT=tcp://10.0.0.1:80",
+		"VOICE_PORT_80_TCP=tcp://10.0.0.1:80", "VOICE_PORT_80_TCP_ADDR=10.0.0.1", "VOICE_API_PORT_53_UDP_PROTO=udp",
+	}), "what Kubernetes puts there for a Service")
+	bad("VOICE_PORT = set: want a flag that is declared, as it begins with VOICE_", "VOICE_PORT=8080")
 	require.NoError(t, set.Load([]string{"VOICE_LIMIT=1", "VOICE_LIMIT=x"}), "the first counts, as for os.Getenv")
 }
 
