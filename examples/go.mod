@@ -19,6 +19,8 @@ require (
 require (
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/failsafe-go/failsafe-go v0.9.8 // indirect
+	github.com/redis/rueidis v1.0.79 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 )
 
 require (
@@ -33,6 +35,9 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/prusik-go/prusik/httpx/idempotency/redisstore v0.0.0
+	github.com/prusik-go/prusik/ratelimit/redisstore v0.0.0
+	github.com/redis/go-redis/v9 v9.23.0
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
@@ -41,3 +46,7 @@ require (
 replace github.com/prusik-go/prusik => ../
 
 replace github.com/prusik-go/prusik/ratelimit/ratelimittest/chiroutes => ../ratelimit/ratelimittest/chiroutes
+
+replace github.com/prusik-go/prusik/ratelimit/redisstore => ../ratelimit/redisstore
+
+replace github.com/prusik-go/prusik/httpx/idempotency/redisstore => ../httpx/idempotency/redisstore

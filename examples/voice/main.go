@@ -1,83 +1,70 @@
-// Command voice is the reference service. Its drill shows what Prusik does on a bad day:
+// Command voice is the reference service: texts and calls through Twilio, settings of Vapi, on every package of Prusik.
+//
+//	go -C examples run ./voice
+//
+// It needs nothing but Go: without credentials both vendors are simulators in this process, and a page at the address that it prints
+// lets you break them. All wiring is in wire.go, all flags in flags.go. Without APP_ENV the rules of production hold; the
+// simulators then serve loopback addresses only, so that nobody takes for sent what a simulator has swallowed.
 //
 //	go -C examples run ./voice -drill
 //
-// Both vendors are simulators in this process; nobody is texted or called. The drill exits with 0 where all it claims
-// was true, and with 1 where not. "-sabotage naked" is the proof that the claims can fail: it takes Prusik away from
-// under Twilio and puts a client there that repeats whatever failed, as many do. Then people are texted twice.
+// plays an outage from start to recovery instead, and exits with 0 where all it claims was true.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
+
+	"github.com/prusik-go/prusik/examples/voice/drill"
 )
 
-const offer = "voice -drill plays a vendor's outage from start to recovery against simulators and shows, in about " +
-	"20 seconds,\nwhat Prusik does about it."
-
-// The exit codes.
+// The exit codes, beside those of the drill.
 const (
 	exitOK = iota
 	exitFailed
 	exitUsage
-	exitInterrupted = 130 // as a shell has it for SIGINT
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, standard())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does not wait
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is main with its surroundings as arguments. It returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, p plan) int {
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	var o drill.Options
 	flags := flag.NewFlagSet("voice", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	drill := flags.Bool("drill", false, "play an outage of Twilio, from start to recovery")
-	asJSON := flags.Bool("json", false, "print the final figures as JSON; the timeline goes to standard error")
-	flags.Uint64Var(&p.seed, "seed", 1, "draw the faults from this seed")
-	sabotage := flags.String("sabotage", "", "`naked`: take Prusik away from under Twilio, to see that the claims can fail")
+	play := flags.Bool("drill", false, "play an outage of Twilio, from start to recovery, in about 20 seconds")
+	flags.BoolVar(&o.JSON, "json", false, "print the drill's figures as JSON; the timeline goes to standard error")
+	flags.Uint64Var(&o.Seed, "seed", 1, "draw the drill's faults from this seed")
+	sabotage := flags.String("sabotage", "", "`naked`: take Prusik away from under Twilio in the drill, to see that its claims can fail")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case !*drill:
-		_, _ = fmt.Fprintln(stderr, offer)
+	case *sabotage != "" && *sabotage != drill.Sabotage, flags.NArg() > 0:
+		_, _ = fmt.Fprintf(stderr, "-sabotage knows %q only, and there are no arguments\n", drill.Sabotage)
 		return exitUsage
-	case *sabotage != "" && *sabotage != sabotageNaked, flags.NArg() > 0:
-		_, _ = fmt.Fprintf(stderr, "-sabotage knows %q only, and there are no arguments\n", sabotageNaked)
+	case !*play && flags.NFlag() > 0:
+		_, _ = fmt.Fprintln(stderr, "-json, -seed and -sabotage are for -drill; what the service does is in its environment: see .env.example")
 		return exitUsage
+	case *play:
+		o.Naked = *sabotage == drill.Sabotage
+		return drill.Run(ctx, o, stdout, stderr)
 	}
-	p.naked = *sabotage == sabotageNaked
-
-	out := stdout
-	if *asJSON {
-		out = stderr
-	}
-	r, err := runDrill(ctx, p, newTimeline(out))
-	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "the drill was not finished:", err)
-		if ctx.Err() != nil {
-			return exitInterrupted
-		}
-		return exitFailed
-	}
-	if *asJSON {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(r)
-	} else {
-		r.print(newPen(stdout))
-	}
-	if !r.OK {
+	if err := serve(ctx, environ, stdout, stderr); err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
 	return exitOK

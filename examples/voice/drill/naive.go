@@ -1,4 +1,4 @@
-package main
+package drill
 
 import (
 	"net/http"
@@ -6,8 +6,6 @@ import (
 
 	"github.com/prusik-go/prusik/httpx"
 )
-
-const sabotageNaked = "naked"
 
 // naive is the sabotage: a client as many have it, which repeats at once whatever failed, up to three times, a text too.
 // It has no breaker, no back-off and no idea whether the vendor has carried out what it did not answer, and it does not

@@ -1,4 +1,4 @@
-package main
+package drill
 
 import (
 	"cmp"
@@ -66,7 +66,7 @@ func (f *facts) report() *report {
 		},
 	}
 	if f.plan.naked {
-		r.Sabotage = sabotageNaked
+		r.Sabotage = Sabotage
 	}
 	for _, m := range r.Musts {
 		r.OK = r.OK && m.OK

@@ -1,4 +1,4 @@
-package main
+package drill
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ func quick() plan {
 
 func TestTheDrillPasses(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"-drill", "-json", "-seed", "7"}, &stdout, &stderr, quick())
+	code := run(t.Context(), Options{JSON: true, Seed: 7}, &stdout, &stderr, quick())
 	timeline := stderr.String()
 	require.Equal(t, exitOK, code, "%s\n%s", timeline, stdout.String())
 
@@ -91,7 +91,7 @@ func TestTheSabotagedDrillFails(t *testing.T) {
 	p := quick()
 	p.settle = 300 * time.Millisecond // there is something to wait for in vain
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"-drill", "-sabotage", "naked"}, &stdout, &stderr, p)
+	code := run(t.Context(), Options{Naked: true, Seed: 1}, &stdout, &stderr, p)
 	out := stdout.String()
 	require.Equal(t, exitFailed, code, out)
 	require.Empty(t, stderr.String())
@@ -118,23 +118,10 @@ func TestAnInterruptedDrillIsNoResult(t *testing.T) {
 		return len(b), nil
 	})
 	var stderr bytes.Buffer
-	require.Equal(t, exitInterrupted, run(ctx, []string{"-drill"}, out, &stderr, standard()))
+	require.Equal(t, exitInterrupted, run(ctx, Options{Seed: 1}, out, &stderr, standard()))
 	require.Contains(t, stderr.String(), "context canceled")
 }
 
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
-
-func TestTheCommandSaysWhatItOffers(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitUsage, run(t.Context(), nil, &stdout, &stderr, quick()))
-	require.Contains(t, stderr.String(), "voice -drill plays a vendor's outage")
-	require.Empty(t, stdout.String())
-
-	for _, args := range [][]string{{"-drill", "-sabotage", "other"}, {"-drill", "more"}, {"-dril"}} {
-		require.Equal(t, exitUsage, run(t.Context(), args, &stdout, &stderr, quick()), "%v", args)
-	}
-	require.Equal(t, exitOK, run(t.Context(), []string{"-h"}, &stdout, &stderr, quick()))
-	require.Empty(t, stdout.String())
-}
