@@ -226,7 +226,10 @@ func TestTheCommandRefusesToStart(t *testing.T) {
 		"accountSID is \"AC1\"":                                                                                                                append([]string{"APP_ENV=production"}, accounts...),
 	} {
 		var out, stderr bytes.Buffer
-		require.Equal(t, exitFailed, run(t.Context(), nil, environ, &out, &stderr), "%v", environ)
+		ctx, cancel := context.WithTimeout(t.Context(), patience) // one that does start is a failure and no hang
+		code := run(ctx, nil, environ, &out, &stderr)
+		cancel()
+		require.Equal(t, exitFailed, code, "%v", environ)
 		require.Contains(t, stderr.String(), says)
 		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), "one sentence: %s", stderr.String())
 		require.Empty(t, out.String())
