@@ -39,13 +39,18 @@ func doubleQuoted(text string) string {
 	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, `$`, `\$`, "`", "\\`").Replace(text) + `"`
 }
 
-// WriteMarkdown writes the set as a table for a README.
+// WriteMarkdown writes the set as a table for a README. A flag that is its follower's in all but the name has the follower's
+// name in its row, and no further one.
 func (s *Set) WriteMarkdown(w io.Writer) error {
 	return s.write(w, func(b *bytes.Buffer, flags []Entry) {
 		b.WriteString("| variable | default | what it does |\n|---|---|---|\n")
 		fmt.Fprintf(b, "| `%s` | `production` | Where the program runs: %s. Any other name counts as production. |\n", s.cfg.Variable, s.environments())
+		followers, folded := fold(flags)
 		for i := range flags {
 			e := &flags[i]
+			if folded[e.Name] {
+				continue
+			}
 			value := "unset"
 			switch {
 			case e.Follows != "":
@@ -53,9 +58,38 @@ func (s *Set) WriteMarkdown(w io.Writer) error {
 			case e.Default != "":
 				value = "`" + e.Default + "`"
 			}
-			fmt.Fprintf(b, "| `%s` | %s | %s (%s) |\n", e.Name, cellText(value), cellText(e.Doc), cellText(strings.Join(append([]string{e.kind()}, e.rules()...), "; ")))
+			also := ""
+			if names := followers[e.Name]; len(names) > 0 {
+				also = " It is followed, where they are unset, by `" + strings.Join(names, "`, `") + "`."
+			}
+			fmt.Fprintf(b, "| `%s` | %s | %s (%s)%s |\n", e.Name, cellText(value), cellText(e.Doc),
+				cellText(strings.Join(append([]string{e.kind()}, e.rules()...), "; ")), also)
 		}
 	})
+}
+
+// fold finds the followers that have a flag's rules and no others, and whom nobody follows.
+func fold(flags []Entry) (followers map[string][]string, folded map[string]bool) {
+	byName, followed := map[string]*Entry{}, map[string]bool{}
+	for i := range flags {
+		byName[flags[i].Name] = &flags[i]
+		followed[flags[i].Follows] = true
+	}
+	followers, folded = map[string][]string{}, map[string]bool{}
+	for i := range flags {
+		e := &flags[i]
+		of := byName[e.Follows]
+		if of == nil || followed[e.Name] {
+			continue
+		}
+		alone := *e
+		alone.Follows = of.Follows
+		if alone.kind() == of.kind() && slices.Equal(alone.rules(), of.rules()) {
+			followers[of.Name] = append(followers[of.Name], e.Name)
+			folded[e.Name] = true
+		}
+	}
+	return followers, folded
 }
 
 // WriteChecklist writes what has to be set, and what must not be, in each environment, as a list in Markdown to go through at a deployment.
