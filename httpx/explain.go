@@ -95,8 +95,11 @@ func (t *Transport) Explain() Explanation {
 func (e Explanation) String() string {
 	var b strings.Builder
 	b.WriteString(e.Service)
-	if e.Vendor != "" {
+	switch {
+	case e.Vendor != "" && e.Source != "":
 		fmt.Fprintf(&b, " (%s, %s)", e.Vendor, e.Source)
+	case e.Vendor != "":
+		fmt.Fprintf(&b, " (%s)", e.Vendor)
 	}
 	b.WriteString("\n")
 	for _, s := range e.Stages {

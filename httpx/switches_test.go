@@ -565,3 +565,10 @@ func TestWhatFlagsChangeIsSeen(t *testing.T) {
 	require.Equal(t, 1, look()[`feature_flag_overridden{flag="TWILIO_RATE_LIMIT_PER_MINUTE"}`])
 	runtime.KeepAlive(tr)
 }
+
+func TestAProfileWithoutASourceIsExplained(t *testing.T) {
+	t.Parallel()
+	tr, err := httpx.NewTransport("acme", httpx.Config{Profile: httpx.Profile{Vendor: "Acme"}})
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(tr.Explain().String(), "acme (Acme)\n"))
+}
