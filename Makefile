@@ -23,7 +23,7 @@ test:
 
 # What is allocated is counted without the race detector, which allocates itself.
 cost:
-	go test ./breaker ./correlation ./errors ./metrics ./ratelimit/... ./httpx/internal/... ./httpx/status ./httpx/idempotency
+	go test ./breaker ./correlation ./errors ./flags ./metrics ./ratelimit/... ./httpx/internal/... ./httpx/status ./httpx/idempotency
 	go -C httpx/tracing test -run Cost .
 	go -C internal/bench test -run Budget .
 
