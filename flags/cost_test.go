@@ -1,6 +1,8 @@
 package flags_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +23,17 @@ func TestAReadAllocatesNothing(t *testing.T) {
 		n += len(word.Get()) + len(word.In(pinned))
 	}))
 	require.Positive(t, n)
+}
+
+// The context and the copy of the request.
+func TestAPinnedRequestCostsTwoAllocations(t *testing.T) {
+	set := flags.New("app", flags.Config{})
+	require.NoError(t, set.Load(nil))
+	h := set.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(nil, r) }), 2.0)
+	pinned := r.WithContext(set.Pin(r.Context()))
+	require.Zero(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(nil, pinned) }), "it is pinned already")
 }
 
 func BenchmarkGet(b *testing.B) {

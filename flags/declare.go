@@ -207,8 +207,8 @@ func Secret() Option { return func(s *spec) { s.secret = true } }
 // Locked refuses overrides.
 func Locked() Option { return func(s *spec) { s.locked = true } }
 
-// RemoveBy is the day, as 2006-01-02, by which the flag should be gone from the code. It stays as it is on that day; the
-// documents say that it is overdue, and flagstest.RequireCurrent fails.
+// RemoveBy is the day, as 2006-01-02, by which the flag should be gone from the code. It works on after that day; the listing
+// says that it is overdue, and flagstest.RequireCurrent fails. The documents name the day, so that they do not change by themselves.
 func RemoveBy(day string) Option {
 	return func(s *spec) {
 		at, err := time.Parse(time.DateOnly, day)

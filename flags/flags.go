@@ -103,8 +103,8 @@ func (s *Set) Own(prefix string) {
 }
 
 // Load reads the variables of environ, which is [os.Environ], and in [Development] those of files in the format of .env,
-// which may be missing; what environ says wins, and of the files the first that says it. A file cannot name the environment: one that is shipped by accident would
-// turn production into development.
+// which may be missing; what environ says wins, and of the files the first that says it. A file cannot name the environment: one
+// that is shipped by accident would turn production into development.
 //
 // The error names everything that is wrong, of the declarations too: a value that is not of its type or out of bounds, a
 // variable that nobody declared and that begins with a prefix of the set or looks like a flag misspelled, a flag that has
