@@ -123,7 +123,7 @@ func TestTransportJudgesErrors(t *testing.T) {
 			require.PanicsWithValue(t, "boom", func() { _, _ = b.Transport(next).RoundTrip(request(t, nil)) })
 		}))
 		require.Equal(t, bad, outcomeOf(t, func(b *breaker.Breaker) {
-			next := roundTrip(func(*http.Request) (*http.Response, error) { return nil, nil }) //nolint:nilnil // the fault under test
+			next := roundTrip(func(*http.Request) (*http.Response, error) { return nil, nil }) // the fault under test
 			_, _ = b.Transport(next).RoundTrip(request(t, nil))
 		}))
 	})

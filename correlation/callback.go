@@ -31,7 +31,7 @@ func (s *Signer) Handler(param string, hooks ...Hooks) func(http.Handler) http.H
 			}
 			ctx := newScope(r.Context(), id, trace)
 			w.Header()[canonical] = ctx.echo[:]
-			r = r.WithContext(ctx) //nolint:contextcheck // a scope inherits
+			r = r.WithContext(ctx) // a scope inherits
 			if h := r.Header[canonical]; h != nil && (len(h) != 1 || h[0] != id) {
 				r.Header = maps.Clone(r.Header)
 				r.Header[canonical] = []string{id}

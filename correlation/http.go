@@ -36,7 +36,7 @@ func (c *Correlator) scoped(w http.ResponseWriter, r *http.Request) *http.Reques
 	}
 	s := &served{scope: makeScope(r.Context(), id, trace)}
 	w.Header()[canonical] = s.echo[:]
-	s.request = *r.WithContext(&s.scope) //nolint:contextcheck // a scope inherits
+	s.request = *r.WithContext(&s.scope) // a scope inherits
 	if r = &s.request; reason != "" {
 		r.Header = maps.Clone(r.Header)
 		r.Header[canonical] = []string{id}
@@ -105,7 +105,7 @@ func one(values []string) bool { return len(values) == 1 && Valid(values[0]) }
 
 // outbound copies req, its header map but not the values in it, and adds the id.
 func outbound(req *http.Request) *http.Request {
-	ctx := req.Context() //nolint:contextcheck // a scope inherits
+	ctx := req.Context() // a scope inherits
 	// Header's own spelling is no canonical key, but an easy slip: req.Header[correlation.Header] = …
 	if raw := req.Header[Header]; one(raw) { //nolint:staticcheck // SA1008: that is the point
 		ctx = WithID(ctx, raw[0])

@@ -46,7 +46,7 @@ func TestTransportCountsWhatIsSent(t *testing.T) {
 		"a timeout":     {failing(context.DeadlineExceeded), nil, "vendor_timeout", "timeout", "unknown"},
 		"a caller gone": {failing(context.Canceled), gone, "canceled", "canceled", "unknown"},
 		"one of ours":   {failing(&errors.Error{Kind: errors.CircuitOpen, Delivery: errors.NotSent}), nil, "circuit_open", "circuit_open", "not_sent"},
-		"nothing":       {func(*http.Request) (*http.Response, error) { return nil, nil }, nil, "vendor_bad_response", "malformed", "unknown"}, //nolint:nilnil // the point
+		"nothing":       {func(*http.Request) (*http.Response, error) { return nil, nil }, nil, "vendor_bad_response", "malformed", "unknown"}, // the point
 		"a panic":       {func(*http.Request) (*http.Response, error) { panic("bug") }, nil, "internal", "panic", "unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -168,7 +168,7 @@ type hookFunc func()
 
 func (f hookFunc) Before(context.Context, of.HookContext, of.HookHints) (*of.EvaluationContext, error) {
 	f()
-	return nil, nil //nolint:nilnil // the interface's way to say that nothing is added
+	return nil, nil // the interface's way to say that nothing is added
 }
 
 func (hookFunc) After(context.Context, of.HookContext, of.InterfaceEvaluationDetails, of.HookHints) error {

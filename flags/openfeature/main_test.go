@@ -41,7 +41,7 @@ type counting struct {
 
 func (c *counting) Before(context.Context, of.HookContext, of.HookHints) (*of.EvaluationContext, error) {
 	c.before.Add(1)
-	return nil, nil //nolint:nilnil // the interface's way to say that nothing is added
+	return nil, nil // the interface's way to say that nothing is added
 }
 
 func (c *counting) After(context.Context, of.HookContext, of.InterfaceEvaluationDetails, of.HookHints) error {

@@ -77,7 +77,7 @@ func (e *env) hostile(wantErr bool, answer func(f *fake, r *http.Request) (*http
 }
 
 func nilResponse(e *env) {
-	e.hostile(true, func(*fake, *http.Request) (*http.Response, error) { return nil, nil }) //nolint:nilnil // the point
+	e.hostile(true, func(*fake, *http.Request) (*http.Response, error) { return nil, nil }) // the point
 }
 
 func nilBody(e *env) {
@@ -117,7 +117,7 @@ func responseAndError(e *env) {
 func malformed() map[string]func(f *fake, r *http.Request) (*http.Response, error) {
 	return map[string]func(f *fake, r *http.Request) (*http.Response, error){
 		"neither a response nor an error": func(*fake, *http.Request) (*http.Response, error) {
-			return nil, nil //nolint:nilnil // the point
+			return nil, nil // the point
 		},
 		"both a response and an error": func(f *fake, r *http.Request) (*http.Response, error) {
 			return f.respond(r, 200, "content"), errReset()

@@ -55,7 +55,7 @@ func (s *server) startTLS() {
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	s.TLS.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		s.hellos.Add(1)
-		return nil, nil //nolint:nilnil // the contract of GetConfigForClient: use the one there is
+		return nil, nil // the contract of GetConfigForClient: use the one there is
 	}
 	s.StartTLS()
 }

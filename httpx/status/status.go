@@ -93,7 +93,7 @@ func (s *Status) notAllowed(w http.ResponseWriter) {
 	h.Set("Allow", allow)
 	h.Set("Content-Type", errors.ContentType)
 	h.Set("Cache-Control", "no-store")
-	body, _ := json.Marshal(errors.Problem{ //nolint:errchkjson // strings and a number
+	body, _ := json.Marshal(errors.Problem{ // strings and a number
 		Title: http.StatusText(http.StatusMethodNotAllowed), Status: http.StatusMethodNotAllowed, Kind: errors.Invalid,
 		Detail: "This status is read-only.", CorrelationID: h.Get(correlationHeader),
 	})
