@@ -22,7 +22,6 @@ type settings struct {
 	addr, proxies, publicURL, redis             *flags.Flag[string]
 	twilioSID, twilioToken, twilioFrom, vapiKey *flags.Flag[string]
 	callbackKey, vapiSecret                     *flags.Flag[string]
-	explicit                                    bool // APP_ENV is set
 }
 
 func declare() *settings {
@@ -61,9 +60,6 @@ func (s *settings) load(environ []string) error {
 	if err := s.Load(environ, ".env"); err != nil {
 		return err
 	}
-	for _, e := range environ {
-		s.explicit = s.explicit || strings.HasPrefix(e, "APP_ENV=") && e != "APP_ENV="
-	}
 	var faults []error
 	fault := func(format string, a ...any) { faults = append(faults, fmt.Errorf("voice: "+format, a...)) }
 	if all := []bool{s.twilioSID.Get() != "", s.twilioToken.Get() != "", s.twilioFrom.Get() != ""}; all[0] != all[1] || all[1] != all[2] {
@@ -90,6 +86,9 @@ func (s *settings) simulated() (twilio, vapi bool) {
 	return s.twilioSID.Get() == "" || s.twilio.StubMode.Get(), s.vapiKey.Get() == "" || s.vapi.StubMode.Get()
 }
 
+// explicit says whether APP_ENV is set.
+func (s *settings) explicit() bool { return s.List().EnvironmentGiven != "" }
+
 // simulatorsMayServe keeps a simulator from being taken for a vendor. Whoever says that this is production has to name the
 // vendors' accounts; whoever says nothing may look around, on this machine.
 func (s *settings) simulatorsMayServe() error {
@@ -97,7 +96,7 @@ func (s *settings) simulatorsMayServe() error {
 	if !twilio && !vapi || s.Environment() == flags.Development || s.Environment() == flags.Test {
 		return nil
 	}
-	if s.explicit {
+	if s.explicit() {
 		return errors.New("a vendor without credentials is a simulator, which sends nothing: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, " +
 			"TWILIO_FROM and VAPI_API_KEY, or APP_ENV=development")
 	}

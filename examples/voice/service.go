@@ -111,7 +111,7 @@ func (s *settings) announce(out io.Writer, at net.Addr) {
 	_, _ = fmt.Fprintf(out, "voice: http://%s\n", at)
 	twilio, vapi := s.simulated()
 	switch {
-	case twilio && vapi && !s.explicit:
+	case twilio && vapi && !s.explicit():
 		_, _ = fmt.Fprintln(out, "APP_ENV is not set: production rules hold; simulated vendors because no credentials are set: nobody is texted or called.")
 	case twilio && vapi:
 		_, _ = fmt.Fprintln(out, "Both vendors are simulators: nobody is texted or called.")
